@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * addr - network addresses and networks.
+ *
+ * An IPv4-mapped IPv6 address becomes plain IPv4 wherever one enters, so that
+ * ::ffff:10.1.2.3 and 10.1.2.3 are one client everywhere.
+ */
+#ifndef LIB_NET_ADDR_H
+#define LIB_NET_ADDR_H
+
+#include <sys/socket.h>
+
+#include "lib/util/buf.h"
+
+struct addr {
+	uint8_t  family;   /* 4, 6, or 0: unset */
+	uint8_t  ip[16];   /* network order; the first 4 for IPv4 */
+	uint16_t port;     /* host order */
+};
+
+struct cidr {
+	struct addr addr; /* host bits are zero */
+	unsigned    bits;
+};
+
+bool addr_parse(struct str ip, struct addr *a) MUST_USE; /* no port; brackets allowed round IPv6 */
+bool addr_parse_port(struct str text, uint16_t default_port, struct addr *a) MUST_USE;
+	/* "192.0.2.1:25", "[::1]:25", ":587" (any address: two families, `a` gets ::), "127.0.0.1@5353" */
+void addr_format(struct buf *out, struct addr a);      /* ip only */
+void addr_format_port(struct buf *out, struct addr a); /* ip:port, [ip]:port */
+bool addr_equal(struct addr a, struct addr b);         /* ip only */
+
+bool addr_is_loopback(struct addr a);
+bool addr_is_link_local(struct addr a);
+bool addr_is_private(struct addr a); /* RFC 1918, RFC 4193, RFC 6598 */
+bool addr_is_any(struct addr a);     /* 0.0.0.0, :: */
+
+bool cidr_parse(struct str text, struct cidr *c) MUST_USE; /* host bits set: false */
+bool cidr_has(const struct cidr *c, struct addr a);
+void cidr_format(struct buf *out, const struct cidr *c);
+
+socklen_t addr_to_sockaddr(struct addr a, struct sockaddr_storage *ss);
+bool      addr_from_sockaddr(const struct sockaddr *sa, struct addr *a);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * config - one immutable struct, made from file, environment and defaults.
+ *
+ * One table of directives (config_table.c) drives parser, environment,
+ * rendering and documentation. A new configuration is parsed and checked whole
+ * before anything changes; it is counted, and ends with its last user.
+ */
+#ifndef LIB_PROC_CONFIG_H
+#define LIB_PROC_CONFIG_H
+
+#include "lib/net/addr.h"
+#include "lib/proc/wire.h"
+
+/* Where a value came from: "/etc/postern/postern.conf:7", "env POSTERN_TRUST", "default". */
+struct origin {
+	const char *file; /* NULL: default */
+	unsigned    line, column;
+	const char *text; /* the directive as written, one line: what a reply or `explain` quotes */
+};
+
+struct strs {
+	struct str *v; /* each also NUL-terminated */
+	size_t      n;
+};
+
+enum listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_TLS };
+
+struct listen_conf {
+	struct addr     addr;
+	enum listen_tls tls;
+	bool            auth, tls_required, auth_required;
+	struct cidr    *proxy; /* PROXY header is demanded from these, refused from others */
+	size_t          n_proxy;
+	struct origin   origin;
+};
+
+struct tls_conf { /* contents, not paths: roles have no files */
+	struct str    cert_path, key_path;
+	struct str    cert_pem, key_pem;
+	struct origin origin;
+};
+
+struct trust_conf {
+	struct cidr   net;
+	struct strs   from; /* patterns; empty: whatever `domains` allows */
+	struct origin origin;
+};
+
+struct user_conf {
+	struct str    name;
+	struct strs   from; /* patterns; empty: whatever `domains` allows */
+	struct origin origin;
+};
+
+enum key_type { KEY_UNKNOWN, KEY_RSA, KEY_ED25519 };
+
+struct dkim_key_conf {
+	struct str    selector, path;
+	enum key_type type;
+	struct str    pem; /* keyd and supervisor only */
+};
+
+struct dkim_conf {
+	struct str            domain; /* canonical */
+	struct dkim_key_conf *keys;
+	size_t                n_keys;
+	bool                  simple_header, simple_body;
+	struct origin         origin;
+};
+
+enum route_tls { ROUTE_OPPORTUNISTIC, ROUTE_STARTTLS, ROUTE_TLS }; /* the last two verify */
+
+struct route_conf {
+	struct str     domain; /* canonical, or "*" */
+	struct str     host;   /* empty: direct MX (an exception from "*") */
+	uint16_t       port;
+	enum route_tls tls;
+	struct str     user, password; /* password: delivery only */
+	bool           xoauth2;        /* password is a bearer token */
+	struct origin  origin;
+};
+
+struct outbound_conf {
+	uint16_t    port;
+	int64_t     connect_timeout_ms, greeting_timeout_ms;
+	struct addr bind4, bind6; /* family 0: any */
+	struct str  helo;         /* empty: hostname */
+	bool        ipv6;
+	bool        private_mx;   /* allow loopback and link-local MX hosts */
+	struct str  ca_pem;       /* replaces the system's trust anchors if set */
+	struct str  ca_path;
+};
+
+enum resolver_kind { RESOLVER_SYSTEM, RESOLVER_RECURSIVE, RESOLVER_SERVERS };
+
+struct config {
+	unsigned users;      /* reference count */
+	unsigned generation;
+
+	struct str  hostname;
+	struct strs domains; /* patterns, canonical; none: capture mode */
+	struct origin domains_origin, hostname_origin, trust_origin;
+
+	struct listen_conf *listens;  size_t n_listens;
+	struct tls_conf    *tls;      size_t n_tls;
+	struct trust_conf  *trusts;   size_t n_trusts;
+	struct user_conf   *user;     size_t n_user;
+	struct dkim_conf   *dkim;     size_t n_dkim;
+	struct route_conf  *routes;   size_t n_routes;
+
+	struct str users_path, users_text; /* text: auth only */
+	struct str saslauthd;              /* socket path; empty: the users file */
+
+	bool       dkim_sign;
+	struct str spool, state, control;
+
+	enum resolver_kind resolver;
+	struct addr       *resolvers; size_t n_resolvers;
+	int                dnssec; /* enum dns_dnssec */
+
+	struct outbound_conf outbound;
+
+	int64_t *retry_ms; size_t n_retry;
+	int64_t  expire_ms;
+	int64_t  delay_notice_ms;
+	uint64_t max_size;
+	unsigned max_recipients;
+	int64_t  idle_timeout_ms;
+	bool     log_json, debug;
+	struct str user_account;
+	unsigned smtpd_count, delivery_count, auth_count; /* 0 in the file: by the cores */
+};
+
+bool config_is_capture(const struct config *c); /* no domains: hold everything */
+
+/*
+ * Read file (NULL: /etc/postern/postern.conf if it is there, otherwise none), environment and
+ * defaults. NULL if there is any error; errors and warnings are all in
+ * `report`, ready to print: file:line:column, the line, a caret, the cause and a suggestion.
+ * `n_errors` and `n_warnings` may be NULL. Reads certificates, keys, users and secrets too.
+ */
+struct config *config_load(const char *file, struct buf *report, unsigned *n_errors, unsigned *n_warnings);
+
+/*
+ * The files that `c` names have changed on disk: a copy with the new contents,
+ * or NULL if nothing has changed, or (with a `report`) if they are not usable.
+ */
+struct config *config_refresh(const struct config *c, struct buf *report);
+
+struct config *config_ref(struct config *c);
+void           config_unref(struct config *c); /* NULL is allowed */
+
+/*
+ * Text that carries what `role` may see, contents of files included, and its
+ * way back. The supervisor renders, the role reads; both ends are this code.
+ */
+void           config_render(const struct config *c, enum role_id role, struct buf *out);
+struct config *config_read(struct str rendered, unsigned generation);
+
+/* Rows for `postern config show`: name, effective value (secrets as ***), origin. */
+void config_show(const struct config *c, void (*row)(void *arg, const char *name, struct str value, struct str origin), void *arg);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * role - what every child process does alike.
+ *
+ * A role is this binary, executed again as `postern --role NAME INDEX` with the
+ * channel to the supervisor as descriptor 3. role_run() reads its configuration,
+ * listeners and channels to other roles from there, enters the sandbox, says
+ * READY and turns the loop until it is told to drain or the supervisor is gone.
+ */
+#ifndef LIB_PROC_ROLE_H
+#define LIB_PROC_ROLE_H
+
+#include "lib/proc/wire.h"
+
+struct channel;
+struct config;
+struct loop;
+struct role;
+
+struct role_hooks {
+	/* Once, before the sandbox: load plugins, open what must be open. False ends the role with `why`. */
+	bool (*start)(void *self, struct role *r, struct buf *why);
+	/* A new immutable configuration; the old one stays valid until config_unref(). */
+	void (*config)(void *self, struct config *c);
+	/* A listening socket; `index` is its place in config's listeners. The descriptor becomes the role's. */
+	void (*listener)(void *self, unsigned index, int fd);
+	/* The spool directory (queue only). The descriptor becomes the role's. */
+	void (*spool)(void *self, int dirfd);
+	/* A channel to another role is there (again, after that one died). The role opens it with its own hooks. */
+	void (*peer)(void *self, enum role_id who, unsigned index, int fd);
+	/* All of the above has come once: begin. READY is sent when role_ready() is called. */
+	void (*go)(void *self);
+	/* Stop taking on work; call role_done() when nothing is left. */
+	void (*drain)(void *self);
+	/* A control connection for this role with its request line; the descriptor becomes the role's. */
+	void (*control)(void *self, struct str request, int fd);
+	/* Append counters as rows "name value\n" for `postern status`. */
+	void (*stats)(void *self, struct buf *rows);
+};
+
+/* Runs the role until its end; the exit code of the process. NULL hooks are skipped. */
+int role_run(enum role_id id, unsigned index, const struct role_hooks *hooks, void *self);
+
+struct loop *role_loop(struct role *r);
+unsigned     role_index(const struct role *r);
+void         role_ready(struct role *r);
+void         role_done(struct role *r);
+
+/* Something the owner must know that the supervisor shows in `status` ("spool full"); empty clears it. */
+void role_trouble(struct role *r, const char *what);
+
+#endif

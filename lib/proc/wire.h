@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * wire - the catalogue: every message that one role may send another.
+ *
+ * One struct and one row in wire.c's table for each; the row names who may send
+ * it to whom, its size limit, and its fields, from which encoding and decoding
+ * follow. Texts of a decoded message borrow from the frame. A field that a
+ * sender leaves zero arrives zero or empty.
+ */
+#ifndef LIB_PROC_WIRE_H
+#define LIB_PROC_WIRE_H
+
+#include "lib/util/buf.h"
+
+enum role_id {
+	ROLE_SUPERVISOR,
+	ROLE_SMTPD,
+	ROLE_AUTH,
+	ROLE_QUEUE,
+	ROLE_DELIVERY,
+	ROLE_KEYD,
+	ROLE_COUNT,
+};
+
+const char *role_name(enum role_id id);
+bool        role_find(struct str name, enum role_id *id) MUST_USE;
+
+enum wire_id {
+	WIRE_NONE,
+	/* supervisor -> role */
+	WIRE_CONFIG,    /* effective configuration, cut to what the role may see */
+	WIRE_LISTENER,  /* + descriptor */
+	WIRE_SPOOL,     /* + descriptor of the directory */
+	WIRE_PEER,      /* + descriptor: the channel to another role */
+	WIRE_GO,
+	WIRE_DRAIN,
+	WIRE_CONTROL,   /* + descriptor: a control connection handed on */
+	WIRE_ASK_STATS,
+	/* role -> supervisor */
+	WIRE_READY,     /* after GO, and after each later CONFIG is in force */
+	WIRE_STATS,
+	WIRE_TROUBLE,
+	/* smtpd <-> auth */
+	WIRE_MECHS,     /* auth: what can be offered */
+	WIRE_AUTH_START,
+	WIRE_AUTH_STEP,
+	WIRE_AUTH_CANCEL,
+	WIRE_AUTH_MORE,
+	WIRE_AUTH_DONE,
+	/* smtpd <-> queue */
+	WIRE_INTAKE,    /* queue: may mail be taken now? */
+	WIRE_SPILL,     /* smtpd: a message grows over WIRE_INLINE_MAX */
+	WIRE_SPILLED,   /* queue: + descriptor to write it to */
+	WIRE_PUT,
+	WIRE_DROP,      /* smtpd: forget a spilled message */
+	WIRE_STORED,
+	/* queue <-> delivery */
+	WIRE_CAPACITY,  /* delivery: how many leases it takes at once */
+	WIRE_LEASE,     /* + descriptor if the body is large */
+	WIRE_OUTCOME,
+	/* delivery <-> keyd */
+	WIRE_SIGN,
+	WIRE_SIGNED,
+	WIRE_COUNT,
+};
+
+enum {
+	WIRE_INLINE_MAX = 256 * 1024,       /* a body up to this size travels in the frame */
+	WIRE_FRAME_MAX = 2 * 1024 * 1024,
+	WIRE_CONFIG_MAX = 16 * 1024 * 1024,
+};
+
+struct wire_config   { uint32_t generation; struct str text; };
+struct wire_listener { uint32_t index; };
+struct wire_peer     { uint8_t who; uint32_t index; };
+struct wire_empty    { uint8_t unused; }; /* SPOOL GO DRAIN ASK_STATS */
+struct wire_control  { struct str request; };
+struct wire_ready    { uint32_t generation; };
+struct wire_stats    { struct str rows; };
+struct wire_trouble  { struct str what; };
+
+struct wire_mechs      { struct str plain, tls; }; /* for clear text and for TLS connections, space separated */
+struct wire_auth_start { uint64_t id; struct str mech; uint8_t has_initial; struct str initial; /* decoded */
+                         uint32_t tls_bits; struct str binding; /* tls-exporter octets */ struct str client; };
+struct wire_auth_step  { uint64_t id; struct str response; };    /* decoded */
+struct wire_auth_id    { uint64_t id; };                         /* AUTH_CANCEL */
+struct wire_auth_more  { uint64_t id; struct str challenge; };   /* not yet encoded */
+struct wire_auth_done  { uint64_t id; uint16_t code;             /* 235, 535, 454, 501, 504 */
+                         struct str login; struct str final; uint8_t has_final; }; /* data for the last 334, SCRAM */
+
+enum { INTAKE_OPEN, INTAKE_FULL, INTAKE_BROKEN };
+struct wire_intake  { uint8_t state; struct str why; };
+struct wire_spill   { uint64_t id; uint64_t hint_bytes; }; /* SIZE= if the client said it */
+struct wire_spilled { uint64_t id; uint8_t ok; };
+struct wire_put     { uint64_t id; uint8_t spilled; uint64_t size; struct str envelope; struct str body; };
+struct wire_drop    { uint64_t id; };
+struct wire_stored  { uint64_t id; uint16_t code; struct str text; }; /* 250, 451, 452 */
+
+struct wire_capacity { uint32_t leases; };
+struct wire_lease {
+	uint64_t   id;
+	uint32_t   part;
+	uint64_t   token;
+	uint32_t   attempt;   /* 1: the first */
+	struct str lane;      /* canonical domain, or [literal] */
+	struct str rcpts;     /* indexes into the envelope's recipients, decimal, space separated */
+	struct str envelope;
+	uint64_t   size;
+	struct str body;      /* empty if a descriptor came along */
+};
+/*
+ * `replies`: one line for each recipient of the lease, in its order, as
+ * reply_format() writes it, "\n" between. `scope` says what failed, so that the
+ * queue knows whether the lane is at fault. `facts`: log fields "mx=... ip=... tls=..." made by kv rules.
+ */
+enum { SCOPE_RCPT, SCOPE_MESSAGE, SCOPE_LANE };
+struct wire_outcome { uint64_t id; uint32_t part; uint64_t token; uint8_t scope; uint8_t relayed_dsn;
+                      struct str replies; struct str mta; /* host name that answered; empty: none */
+                      struct str facts; struct str dkim;  /* "example.com/s1,s2" or "none why=..." */ };
+
+struct wire_sign   { uint64_t id; struct str domain, selector; struct str digest; }; /* SHA-256, 32 octets */
+struct wire_signed { uint64_t id; uint8_t ok; struct str signature; struct str why; };
+
+/* Append the encoded message (without frame header). */
+void wire_encode(struct buf *out, enum wire_id id, const void *msg);
+
+/* Decode into the struct of `id`; false if it is short, long or inconsistent. */
+bool wire_decode(enum wire_id id, struct str payload, void *msg) MUST_USE;
+
+bool        wire_may_pass(enum wire_id id, enum role_id from, enum role_id to);
+bool        wire_has_fd(enum wire_id id); /* may carry a descriptor */
+size_t      wire_limit(enum wire_id id);  /* largest payload */
+const char *wire_name(enum wire_id id);
+
+enum { WIRE_STRUCT_MAX = 256 }; /* no message struct is larger */
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * buf - owned, growing octets with a limit from birth.
+ *
+ * An append that would go over the limit appends nothing and sets `over`,
+ * which stays set: build a whole line or message with many appends and look at
+ * `over` once at the end. The octets are not NUL-terminated; buf_z() makes them so.
+ */
+#ifndef LIB_UTIL_BUF_H
+#define LIB_UTIL_BUF_H
+
+#include <stdarg.h>
+
+#include "lib/util/str.h"
+
+struct buf {
+	char  *p;
+	size_t n;
+	size_t cap;
+	size_t limit;
+	bool   over;
+};
+
+#define BUF(limit_bytes) ((struct buf){.limit = (limit_bytes)})
+
+void       buf_init(struct buf *b, size_t limit);
+void       buf_free(struct buf *b);  /* also resets: the limit stays */
+void       buf_clear(struct buf *b); /* keeps the memory, clears `over` */
+struct str buf_str(const struct buf *b); /* valid until the next change */
+const char *buf_z(struct buf *b);    /* NUL-terminated view; never NULL */
+
+void buf_add(struct buf *b, struct str s);
+void buf_addz(struct buf *b, const char *z);
+void buf_addc(struct buf *b, char c);
+void buf_addn(struct buf *b, uint64_t number); /* decimal */
+void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buf_addv(struct buf *b, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
+/*
+ * Room for `n` more octets at the returned place, or NULL if over the limit;
+ * buf_commit() then says how many were really written there.
+ */
+char *buf_room(struct buf *b, size_t n);
+void  buf_commit(struct buf *b, size_t n);
+
+void buf_drop(struct buf *b, size_t n);     /* the first n octets */
+void buf_truncate(struct buf *b, size_t n); /* keep the first n octets */
+
+/* Give the octets away: the caller frees the returned memory; `b` is empty again. */
+char *buf_take(struct buf *b, size_t *n);
+
+#endif
