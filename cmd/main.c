@@ -1,1 +1,142 @@
-int main(void) { return 0; }
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "lib/proc/wire.h"
+
+/* One row for each verb, in the order of the help. */
+static const struct verb verbs[] = {
+	{"version", cmd_version, "", "say which version this is", NULL},
+};
+
+/* The main function of each role, found by `--role NAME INDEX`. */
+struct role_entry {
+	enum role_id id;
+	int (*run)(unsigned index);
+};
+
+static const struct role_entry roles[] = {
+	{ROLE_COUNT, NULL},
+};
+
+static const struct verb *
+find_verb(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+static void
+print_verbs(FILE *to)
+{
+	fputs("usage: postern [-c FILE] VERB [--json] [--help] ...\n\n", to);
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		fprintf(to, "  %-8s  %s\n", verbs[i].name, verbs[i].help);
+	fputs("\n-c FILE  configuration (default /etc/postern/postern.conf, if it is there)\n"
+	      "--json   answers as JSON, the stable form for programs\n"
+	      "--help   after a verb: how it is used\n",
+	      to);
+}
+
+static void
+print_usage(FILE *to, const struct verb *v)
+{
+	fprintf(to, "usage: postern %s%s%s\n%s\n", v->name, *v->args != '\0' ? " " : "", v->args,
+	        v->help);
+	if (v->more != NULL)
+		fprintf(to, "\n%s", v->more);
+}
+
+int
+cmd_usage(struct cmd *c, const char *why)
+{
+	cmd_error(c->verb->name, why, NULL);
+	fprintf(stderr, "usage: postern %s%s%s\n", c->verb->name, *c->verb->args != '\0' ? " " : "",
+	        c->verb->args);
+	return CMD_USAGE;
+}
+
+static int
+run_role(char **argv)
+{
+	enum role_id id;
+	uint64_t     index;
+
+	if (argv[0] == NULL || argv[1] == NULL || !role_find(str_of(argv[0]), &id) ||
+	    !str_number(str_of(argv[1]), 1023, &index)) {
+		cmd_error("--role", "is for the daemon's own use", "start it with `postern run`");
+		return CMD_USAGE;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(roles); i++)
+		if (roles[i].id == id && roles[i].run != NULL)
+			return roles[i].run((unsigned)index);
+	cmd_error("--role", "this role has no process", NULL);
+	return CMD_USAGE;
+}
+
+/* Take the options that are known everywhere out of the arguments. False: wrong command line. */
+static bool
+take_common(struct cmd *c, bool *help)
+{
+	char **words = c->argv;
+	int    kept = 0;
+	bool   all = false; /* behind "--" everything is a word */
+
+	for (int i = 0; i < c->argc; i++) {
+		const char *w = words[i];
+
+		if (all || *w != '-') {
+			words[kept++] = words[i];
+		} else if (strcmp(w, "-c") == 0) {
+			if (++i == c->argc) {
+				cmd_error("-c", "needs a file name", NULL);
+				return false;
+			}
+			c->config_file = words[i];
+		} else if (strcmp(w, "--json") == 0) {
+			c->json = true;
+		} else if (strcmp(w, "--help") == 0 || strcmp(w, "-h") == 0) {
+			*help = true;
+		} else {
+			all = strcmp(w, "--") == 0;
+			words[kept++] = words[i];
+		}
+	}
+	words[kept] = NULL;
+	c->argc = kept;
+	return true;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cmd c = {0};
+	bool       help = false;
+
+	if (argc > 1 && strcmp(argv[1], "--role") == 0)
+		return run_role(argv + 2);
+	c.argc = argc > 0 ? argc - 1 : 0;
+	c.argv = argv + (argc > 0);
+	if (!take_common(&c, &help))
+		return CMD_USAGE;
+	if (c.argc == 0) {
+		print_verbs(help ? stdout : stderr);
+		return help ? CMD_OK : CMD_USAGE;
+	}
+	const char *name = cmd_word(&c);
+
+	c.verb = find_verb(strcmp(name, "--version") == 0 ? "version" : name);
+	if (c.verb == NULL) {
+		cmd_error(name, "is not a verb of postern", "`postern --help` lists them");
+		return CMD_USAGE;
+	}
+	if (help) {
+		print_usage(stdout, c.verb);
+		return CMD_OK;
+	}
+	return c.verb->run(&c);
+}

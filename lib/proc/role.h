@@ -20,9 +20,16 @@ struct role;
 struct role_hooks {
 	/* Once, before the sandbox: load plugins, open what must be open. False ends the role with `why`. */
 	bool (*start)(void *self, struct role *r, struct buf *why);
-	/* A new immutable configuration; the old one stays valid until config_unref(). */
+	/*
+	 * A new immutable configuration: first before the sandbox, later at each reload. The
+	 * reference is the role's; the old one stays valid until its config_unref().
+	 */
 	void (*config)(void *self, struct config *c);
-	/* A listening socket; `index` is its place in config's listeners. The descriptor becomes the role's. */
+	/*
+	 * A listening socket; `index` is its place in config's listeners. The descriptor becomes the
+	 * role's. After a reload it comes again for each place whose socket is another one now: it
+	 * replaces the old one. Places behind the end of the new config's list are to be closed.
+	 */
 	void (*listener)(void *self, unsigned index, int fd);
 	/* The spool directory (queue only). The descriptor becomes the role's. */
 	void (*spool)(void *self, int dirfd);
@@ -34,7 +41,10 @@ struct role_hooks {
 	void (*drain)(void *self);
 	/* A control connection for this role with its request line; the descriptor becomes the role's. */
 	void (*control)(void *self, struct str request, int fd);
-	/* Append counters as rows "name value\n" for `postern status`. */
+	/*
+	 * Append counters as rows "name value\n", whole numbers, for `postern status`: equal names of
+	 * several processes are added up. The queue's include "queue_messages" and "intake" (INTAKE_*).
+	 */
 	void (*stats)(void *self, struct buf *rows);
 };
 
