@@ -18,6 +18,7 @@ struct buf {
 	size_t n;
 	size_t cap;
 	size_t limit;
+	size_t skipped; /* private: octets before p that were dropped */
 	bool   over;
 };
 
@@ -33,12 +34,13 @@ void buf_add(struct buf *b, struct str s);
 void buf_addz(struct buf *b, const char *z);
 void buf_addc(struct buf *b, char c);
 void buf_addn(struct buf *b, uint64_t number); /* decimal */
+void buf_addi(struct buf *b, int64_t number);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_addv(struct buf *b, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /*
- * Room for `n` more octets at the returned place, or NULL if over the limit;
- * buf_commit() then says how many were really written there.
+ * Room for `n` more octets at the returned place, or NULL (and `over`) if that
+ * goes over the limit; buf_commit() then says how many were really written there.
  */
 char *buf_room(struct buf *b, size_t n);
 void  buf_commit(struct buf *b, size_t n);
@@ -46,7 +48,10 @@ void  buf_commit(struct buf *b, size_t n);
 void buf_drop(struct buf *b, size_t n);     /* the first n octets */
 void buf_truncate(struct buf *b, size_t n); /* keep the first n octets */
 
-/* Give the octets away: the caller frees the returned memory; `b` is empty again. */
+/*
+ * Give the octets away, NUL-terminated and never NULL: the caller frees them; `b`
+ * is empty again. `n` may be NULL.
+ */
 char *buf_take(struct buf *b, size_t *n);
 
 #endif

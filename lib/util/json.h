@@ -19,6 +19,7 @@ void json_open(struct json *j, const char *key, char bracket); /* '{' or '[' */
 void json_close(struct json *j, char bracket);                 /* '}' or ']' */
 void json_str(struct json *j, const char *key, struct str value);
 void json_int(struct json *j, const char *key, int64_t value);
+void json_ms(struct json *j, const char *key, int64_t ms); /* as seconds, three decimals */
 void json_bool(struct json *j, const char *key, bool value);
 void json_text(struct buf *out, struct str value); /* a quoted, escaped string */
 

@@ -5,7 +5,8 @@
  *     log_info(ev("accept"), kv("id", id), kv("from", from), kv("rcpts", n));
  *
  * logfmt by default, JSON by option, with the same keys. Values are escaped by
- * the writer, so nothing a peer says can forge a line. A line is one write().
+ * the writer, so nothing a peer says can forge a line. A line is one write() of at
+ * most 4096 octets: longer values are cut, and what still does not fit is left out.
  * error: the operator must act; warn: a peer or the system misbehaved; info: the
  * life of messages; debug: transitions and dialogue, secrets masked. The event
  * names are an interface: docs/log.md lists them and a test compares.
@@ -54,7 +55,7 @@ void log_write(enum log_level level, const struct kv *fields);
 /* `role` is a literal, put into every line. */
 void log_setup(const char *role, enum log_format format, bool debug);
 
-/* Tests: lines go to this function instead of standard error; NULL ends that. */
+/* Tests: lines go to this function, without their end, instead of standard error; NULL ends that. */
 void log_hook(void (*line)(struct str text));
 
 #endif

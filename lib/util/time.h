@@ -17,8 +17,9 @@ int64_t time_mono_us(void);
 void time_hook(int64_t (*wall_ms)(void), int64_t (*mono_us)(void));
 
 void time_format_rfc3339(struct buf *out, int64_t wall_ms); /* 2026-11-23T10:07:11.402Z */
+void time_format_seconds(struct buf *out, int64_t ms);      /* 300.371 */
 
-/* "90s", "5m", "2h", "5d"; a bare number is seconds. For people, at most two units: "3d1h". */
+/* For people, at most two units: "2h", "1m30s", "3d1h"; below a second "250ms", or "0s". */
 void time_format_span(struct buf *out, int64_t ms);
 
 #endif
