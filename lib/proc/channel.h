@@ -19,6 +19,7 @@ struct channel_hooks {
 	/*
 	 * One decoded message: `msg` is the struct of `id` (wire.h), its texts valid
 	 * during the call. `fd` is a passed descriptor, now the callee's, or -1. The callee may close the channel.
+	 * A descriptor that could not be received, because we had none free, is -1 too.
 	 */
 	void (*message)(void *arg, enum wire_id id, const void *msg, int fd);
 	/* The peer is gone or broken; close the channel from here or later. Comes once, never after channel_close(). */
@@ -33,5 +34,8 @@ void            channel_close(struct channel *c); /* NULL is allowed */
 /* Encode and queue. `fd` is passed along and closed here afterwards, or -1. Never blocks; a broken channel drops it. */
 void   channel_send(struct channel *c, enum wire_id id, const void *msg, int fd);
 size_t channel_unsent(const struct channel *c); /* octets waiting for the peer to read */
+
+/* Before the process ends: write what waits, blocking for at most `ms`. False if not all went out. */
+bool channel_finish(struct channel *c, int64_t ms);
 
 #endif

@@ -121,12 +121,15 @@ struct wire_outcome { uint64_t id; uint32_t part; uint64_t token; uint8_t scope;
 struct wire_sign   { uint64_t id; struct str domain, selector; struct str digest; }; /* SHA-256, 32 octets */
 struct wire_signed { uint64_t id; uint8_t ok; struct str signature; struct str why; };
 
-/* Append the encoded message (without frame header). */
+/* Append the encoded message (without frame header), wire_size() octets; over the limit of `out`: nothing. */
+size_t wire_size(enum wire_id id, const void *msg);
 void wire_encode(struct buf *out, enum wire_id id, const void *msg);
 
 /* Decode into the struct of `id`; false if it is short, long or inconsistent. */
 bool wire_decode(enum wire_id id, struct str payload, void *msg) MUST_USE;
 
+/* The functions below and above take an id that is known; a number from outside goes through this first. */
+bool        wire_is_known(unsigned id);
 bool        wire_may_pass(enum wire_id id, enum role_id from, enum role_id to);
 bool        wire_has_fd(enum wire_id id); /* may carry a descriptor */
 size_t      wire_limit(enum wire_id id);  /* largest payload */
