@@ -8,6 +8,9 @@
 
 /* One row for each verb, in the order of the help. */
 static const struct verb verbs[] = {
+	{"user", cmd_user, "add NAME [--from PATTERN] [--password-file FILE|-] | list | rm NAME", "who may log in",
+	 "add makes a password and shows it once, unless --password-file gives one. --from limits what the\n"
+	 "user may send as (ann@example.com, *@example.com); give it again for a second pattern.\n"},
 	{"version", cmd_version, "", "say which version this is", NULL},
 };
 
