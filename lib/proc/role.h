@@ -48,7 +48,12 @@ struct role_hooks {
 	void (*stats)(void *self, struct buf *rows);
 };
 
-/* Runs the role until its end; the exit code of the process. NULL hooks are skipped. */
+enum { ROLE_EXIT_CONFIG = 78 }; /* the role cannot start like this; at start-up the daemon gives up */
+
+/*
+ * Runs the role until its end; the exit code of the process. NULL hooks are
+ * skipped. The loop is still there afterwards, so that the role can free what it has.
+ */
 int role_run(enum role_id id, unsigned index, const struct role_hooks *hooks, void *self);
 
 struct loop *role_loop(struct role *r);
