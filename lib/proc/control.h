@@ -15,11 +15,14 @@
 
 enum { CONTROL_REQUEST_MAX = 64 * 1024 };
 
-/* Cut the next word off a request line, removing quotes into `scratch`. False at the end. */
+/*
+ * Cut the next word off a request line, removing quotes into `scratch`. False at
+ * the end. The word is valid until the next call with the same `scratch`.
+ */
 bool control_word(struct str *rest, struct buf *scratch, struct str *word);
 void control_add_word(struct buf *request, struct str word);
 
-/* Writing rows. */
+/* Writing rows. Keys are words of letters, digits and "_". */
 void control_cell(struct buf *row, const char *key, struct str value);
 void control_cell_int(struct buf *row, const char *key, int64_t value);
 void control_row_end(struct buf *row);
