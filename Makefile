@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: ISC
+#
+# The front door only: meson builds, tests/run tests.
+#
+#   make            build          make test     all tests, after installing what they need
+#   make run        try it         make asan     all tests under ASan and UBSan
+#   make install    DESTDIR PREFIX make lint     the style checks alone
+#   make bench      speed          make clang    build with clang, warnings are errors
+#   make fuzz       SECONDS=60     make soak     the long tests of durability
+#   make clean
+
+PREFIX  ?= /usr/local
+SECONDS ?= 60
+RELEASE := build/release
+TEST    := build/test
+ASAN    := build/asan
+CLANG   := build/clang
+FUZZ    := build/fuzz
+
+SANITIZE := -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true
+STRICT   := -Dtests=enabled --werror
+
+.PHONY: all run test asan lint clang bench fuzz soak install clean prepare prepare-test
+.NOTPARALLEL:
+
+all: $(RELEASE)/build.ninja
+	@ninja -C $(RELEASE) --quiet
+
+run: prepare all
+	@etc/try $(RELEASE)/cmd/postern
+
+test: prepare-test $(TEST)/build.ninja
+	@ninja -C $(TEST) --quiet
+	@tests/run $(TEST)
+
+asan: prepare-test $(ASAN)/build.ninja
+	@ninja -C $(ASAN) --quiet
+	@tests/run $(ASAN)
+
+lint: prepare-test $(TEST)/build.ninja
+	@ninja -C $(TEST) --quiet
+	@tests/run $(TEST) lint
+
+clang: prepare-test $(CLANG)/build.ninja
+	@ninja -C $(CLANG) --quiet
+
+bench: prepare-test all
+	@tests/bench/run $(RELEASE)
+
+fuzz: prepare-test $(FUZZ)/build.ninja
+	@ninja -C $(FUZZ) --quiet
+	@tests/fuzz/run $(FUZZ) $(SECONDS)
+
+soak: prepare-test all
+	@tests/crash/soak $(RELEASE)
+
+install: all
+	meson configure $(RELEASE) --prefix=$(PREFIX)
+	meson install -C $(RELEASE) $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
+
+clean:
+	rm -rf build
+
+prepare:
+	@etc/prepare run
+
+prepare-test:
+	@etc/prepare test
+
+$(RELEASE)/build.ninja:
+	@meson setup $(RELEASE) --buildtype=release -Ddebug=true -Dtests=disabled --prefix=$(PREFIX) >/dev/null
+
+$(TEST)/build.ninja:
+	@meson setup $(TEST) $(STRICT) >/dev/null
+
+$(ASAN)/build.ninja:
+	@meson setup $(ASAN) $(STRICT) $(SANITIZE) >/dev/null
+
+$(CLANG)/build.ninja:
+	@CC=clang-14 meson setup $(CLANG) $(STRICT) >/dev/null
+
+$(FUZZ)/build.ninja:
+	@CC=clang-14 meson setup $(FUZZ) $(STRICT) $(SANITIZE) -Dfuzz=true >/dev/null
