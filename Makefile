@@ -30,15 +30,12 @@ run: prepare all
 	@etc/try $(RELEASE)/cmd/postern
 
 test: prepare-test $(TEST)/build.ninja
-	@ninja -C $(TEST) --quiet
 	@tests/run $(TEST)
 
 asan: prepare-test $(ASAN)/build.ninja
-	@ninja -C $(ASAN) --quiet
 	@tests/run $(ASAN)
 
 lint: prepare-test $(TEST)/build.ninja
-	@ninja -C $(TEST) --quiet
 	@tests/run $(TEST) lint
 
 clang: prepare-test $(CLANG)/build.ninja
