@@ -24,11 +24,11 @@ struct buf {
 
 #define BUF(limit_bytes) ((struct buf){.limit = (limit_bytes)})
 
-void       buf_init(struct buf *b, size_t limit);
-void       buf_free(struct buf *b);  /* also resets: the limit stays */
-void       buf_clear(struct buf *b); /* keeps the memory, clears `over` */
-struct str buf_str(const struct buf *b); /* valid until the next change */
-const char *buf_z(struct buf *b);    /* NUL-terminated view; never NULL */
+void        buf_init(struct buf *b, size_t limit);
+void        buf_free(struct buf *b);      /* also resets: the limit stays */
+void        buf_clear(struct buf *b);     /* keeps the memory, clears `over` */
+struct str  buf_str(const struct buf *b); /* valid until the next change */
+const char *buf_z(struct buf *b);         /* NUL-terminated view; never NULL */
 
 void buf_add(struct buf *b, struct str s);
 void buf_addz(struct buf *b, const char *z);
@@ -36,7 +36,7 @@ void buf_addc(struct buf *b, char c);
 void buf_addn(struct buf *b, uint64_t number); /* decimal */
 void buf_addi(struct buf *b, int64_t number);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_addv(struct buf *b, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+void buf_addv(struct buf *b, const char *f, va_list args) __attribute__((format(printf, 2, 0)));
 
 /*
  * Room for `n` more octets at the returned place, or NULL (and `over`) if that

@@ -21,9 +21,9 @@ struct heap {
 	size_t             n, cap;
 };
 
-void              heap_free(struct heap *h); /* the table, not the nodes */
-void              heap_put(struct heap *h, struct heap_node *node, int64_t key); /* or move, if it is in */
-void              heap_remove(struct heap *h, struct heap_node *node);
+void heap_free(struct heap *h);                                     /* the table, not the nodes */
+void heap_put(struct heap *h, struct heap_node *node, int64_t key); /* or move, if it is in */
+void heap_remove(struct heap *h, struct heap_node *node);
 struct heap_node *heap_min(const struct heap *h); /* NULL if empty */
 bool              heap_has(const struct heap_node *node);
 

@@ -16,12 +16,13 @@ in_range(struct str s, size_t at, unsigned char low, unsigned char high)
 static size_t
 utf8_length(struct str s)
 {
+	/* clang-format off */
 	static const struct {
-		unsigned char low, high;             /* the first octet */
+		unsigned char low, high;               /* the first octet */
 		unsigned char second_low, second_high;
 		size_t        n;
 	} forms[] = {
-		{0x00, 0x7f, 0, 0, 1},
+		{0x00, 0x7f, 0,    0,    1},
 		{0xc2, 0xdf, 0x80, 0xbf, 2},
 		{0xe0, 0xe0, 0xa0, 0xbf, 3},
 		{0xe1, 0xec, 0x80, 0xbf, 3},
@@ -31,6 +32,7 @@ utf8_length(struct str s)
 		{0xf1, 0xf3, 0x80, 0xbf, 4},
 		{0xf4, 0xf4, 0x80, 0x8f, 4},
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
 		size_t n = 1;

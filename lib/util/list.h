@@ -23,18 +23,19 @@ struct list {
 };
 
 void         list_init(struct list *l);
-void         list_push(struct list *l, struct link *k);        /* at the end */
+void         list_push(struct list *l, struct link *k); /* at the end */
 void         list_push_front(struct list *l, struct link *k);
 void         list_remove(struct list *l, struct link *k);
 bool         list_empty(const struct list *l);
-struct link *list_first(const struct list *l); /* NULL if empty */
+struct link *list_first(const struct list *l);                      /* NULL if empty */
 struct link *list_next(const struct list *l, const struct link *k); /* NULL at the end */
-struct link *list_pop(struct list *l);         /* the first, removed; NULL if empty */
+struct link *list_pop(struct list *l); /* the first, removed; NULL if empty */
 
 /* Walk; removing the current object inside the loop is allowed. */
-#define LIST_EACH(list_, var, type, member)                                                       \
-	for (struct link *at_ = list_first(list_), *after_ = NULL;                                 \
-	     at_ != NULL && ((after_ = list_next(list_, at_)), (var = CONTAINER(at_, type, member)), 1); \
+#define LIST_EACH(list_, var, type, member)                                               \
+	for (struct link *at_ = list_first(list_), *after_ = NULL;                        \
+	     at_ != NULL &&                                                               \
+	     ((after_ = list_next(list_, at_)), (var = CONTAINER(at_, type, member)), 1); \
 	     at_ = after_)
 
 #endif

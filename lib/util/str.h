@@ -22,9 +22,9 @@ struct str {
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
 #define STR_NONE     ((struct str){NULL, 0})
 
-#define MUST_USE        __attribute__((warn_unused_result))
-#define ARRAY_LEN(a)    (sizeof(a) / sizeof((a)[0]))
-#define UNUSED          __attribute__((unused))
+#define MUST_USE     __attribute__((warn_unused_result))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define UNUSED       __attribute__((unused))
 
 struct str str_of(const char *z); /* NULL gives the empty str */
 

@@ -94,7 +94,7 @@ time_format_seconds(struct buf *out, int64_t ms)
 {
 	uint64_t size = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
 	char     decimals[] = {'.', (char)('0' + size / 100 % 10), (char)('0' + size / 10 % 10),
-			       (char)('0' + size % 10)};
+	                       (char)('0' + size % 10)};
 
 	if (ms < 0)
 		buf_addc(out, '-');
@@ -109,7 +109,8 @@ time_format_span(struct buf *out, int64_t ms)
 		const char *name;
 		int64_t     ms;
 	} units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}};
-	size_t i = 0;
+	int64_t rest;
+	size_t  i = 0;
 
 	if (ms < 1000) {
 		buf_addf(out, ms > 0 ? "%lldms" : "0s", (long long)ms);
@@ -118,6 +119,7 @@ time_format_span(struct buf *out, int64_t ms)
 	while (ms < units[i].ms)
 		i++;
 	buf_addf(out, "%lld%s", (long long)(ms / units[i].ms), units[i].name);
-	if (++i < ARRAY_LEN(units) && ms % units[i - 1].ms >= units[i].ms)
-		buf_addf(out, "%lld%s", (long long)(ms % units[i - 1].ms / units[i].ms), units[i].name);
+	rest = ms % units[i++].ms;
+	if (i < ARRAY_LEN(units) && rest >= units[i].ms)
+		buf_addf(out, "%lld%s", (long long)(rest / units[i].ms), units[i].name);
 }

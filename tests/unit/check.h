@@ -20,12 +20,14 @@ check_text_at(const char *name, struct str got, const char *want, const char *fi
 {
 	if (str_eq(got, str_of(want)))
 		return;
-	print_error("%s: got \"%.*s\", wanted \"%s\"\n", name, (int)got.n, got.n > 0 ? got.p : "", want);
+	print_error("%s: got \"%.*s\", wanted \"%s\"\n", name, (int)got.n, got.n > 0 ? got.p : "",
+	            want);
 	_fail(file, line);
 }
 
 /* As assert_int_equal(), with the name of the row. */
-#define check_int(name, got, want) check_int_at(name, (int64_t)(got), (int64_t)(want), __FILE__, __LINE__)
+#define check_int(name, got, want) \
+	check_int_at(name, (int64_t)(got), (int64_t)(want), __FILE__, __LINE__)
 
 static inline void
 check_int_at(const char *name, int64_t got, int64_t want, const char *file, int line)

@@ -68,8 +68,8 @@ commas_come_by_themselves(void **state UNUSED)
 	json_ms(&j, "delay", 1042);
 	json_close(&j, '}');
 	check_text("all", buf_str(&out),
-		   "{\"none\":[],\"rows\":[{\"n\":0,\"odd\":false},{\"n\":-1,\"odd\":true}],"
-		   "\"text\":\"x\",\"delay\":1.042}");
+	           "{\"none\":[],\"rows\":[{\"n\":0,\"odd\":false},{\"n\":-1,\"odd\":true}],"
+	           "\"text\":\"x\",\"delay\":1.042}");
 	buf_free(&out);
 }
 

@@ -42,11 +42,11 @@ unhook(void **state UNUSED)
 static void
 fields_stand_in_the_order_given(void **state UNUSED)
 {
-	log_info(ev("accept"), kv("id", "7KQ2M"), kv("from", STR("a@b.c")), kv("rcpts", 3), kv("size", (size_t)5123),
-		 kv_ms("delay", 300371));
+	log_info(ev("accept"), kv("id", "7KQ2M"), kv("from", STR("a@b.c")), kv("rcpts", 3),
+	         kv("size", (size_t)5123), kv_ms("delay", 300371));
 	check_text("info", buf_str(&caught),
-		   "ts=2026-11-23T10:07:11.402Z ev=accept id=7KQ2M from=a@b.c rcpts=3 size=5123 delay=300.371 "
-		   "role=test");
+	           "ts=2026-11-23T10:07:11.402Z ev=accept id=7KQ2M from=a@b.c rcpts=3 size=5123 "
+	           "delay=300.371 role=test");
 }
 
 static void
@@ -54,10 +54,11 @@ warnings_and_errors_say_so(void **state UNUSED)
 {
 	log_warn(ev("reject"), kv("code", 550));
 	check_text("warn", buf_str(&caught),
-		   "ts=2026-11-23T10:07:11.402Z ev=reject level=warn code=550 role=test");
+	           "ts=2026-11-23T10:07:11.402Z ev=reject level=warn code=550 role=test");
 	buf_clear(&caught);
 	log_error(ev("stop"));
-	check_text("error", buf_str(&caught), "ts=2026-11-23T10:07:11.402Z ev=stop level=error role=test");
+	check_text("error", buf_str(&caught),
+	           "ts=2026-11-23T10:07:11.402Z ev=stop level=error role=test");
 }
 
 static void
@@ -112,10 +113,12 @@ static void
 json_has_the_same_keys(void **state UNUSED)
 {
 	log_setup("test", LOG_JSON, false);
-	log_warn(ev("accept"), kv("from", "a b"), kv("rcpts", 3), kv("max", UINT64_MAX), kv_ms("delay", 42));
-	check_text("json", buf_str(&caught),
-		   "{\"ts\":\"2026-11-23T10:07:11.402Z\",\"ev\":\"accept\",\"level\":\"warn\",\"from\":\"a b\","
-		   "\"rcpts\":3,\"max\":9223372036854775807,\"delay\":0.042,\"role\":\"test\"}");
+	log_warn(ev("accept"), kv("from", "a b"), kv("rcpts", 3), kv("max", UINT64_MAX),
+	         kv_ms("delay", 42));
+	check_text(
+		"json", buf_str(&caught),
+		"{\"ts\":\"2026-11-23T10:07:11.402Z\",\"ev\":\"accept\",\"level\":\"warn\","
+		"\"from\":\"a b\",\"rcpts\":3,\"max\":9223372036854775807,\"delay\":0.042,\"role\":\"test\"}");
 }
 
 static void
@@ -133,7 +136,8 @@ lines_have_a_limit_and_keep_their_ends(void **state UNUSED)
 		log_info(ev("x"), kv("a", blanks), kv("b", blanks), kv("c", 7));
 		line = buf_str(&caught);
 		assert_true(line.n < 4096);
-		assert_true(str_find_str(line, json ? STR(",\"c\":7,\"cut\":\"yes\"") : STR(" c=7 cut=yes")) > 0);
+		assert_true(str_find_str(line, json ? STR(",\"c\":7,\"cut\":\"yes\"")
+		                                    : STR(" c=7 cut=yes")) > 0);
 		assert_true(str_ends(line, json ? STR("\"role\":\"test\"}") : STR(" role=test")));
 	}
 }
@@ -148,7 +152,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(no_value_can_forge_a_line, hook, unhook),
 		cmocka_unit_test_setup_teardown(empty_text_is_left_out, hook, unhook),
 		cmocka_unit_test_setup_teardown(json_has_the_same_keys, hook, unhook),
-		cmocka_unit_test_setup_teardown(lines_have_a_limit_and_keep_their_ends, hook, unhook),
+		cmocka_unit_test_setup_teardown(lines_have_a_limit_and_keep_their_ends, hook,
+	                                        unhook),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,12 +51,14 @@ static const struct {
 	const char *text, *what;
 	ptrdiff_t   first, last, whole;
 } places[] = {
-	{"", "x", -1, -1, -1},
-	{"abc", "x", -1, -1, -1},
-	{"abcabc", "a", 0, 3, 0},
-	{"abcabc", "ca", 2, 5, 2},
-	{"abcabc", "cab", 2, 5, 2},
-	{"abc", "abcd", 0, 0, -1},
+	/* clang-format off */
+	{"",       "x",    -1, -1, -1},
+	{"abc",    "x",    -1, -1, -1},
+	{"abcabc", "a",     0,  3,  0},
+	{"abcabc", "ca",    2,  5,  2},
+	{"abcabc", "cab",   2,  5,  2},
+	{"abc",    "abcd",  0,  0, -1},
+	/* clang-format on */
 };
 
 static void
@@ -67,7 +69,8 @@ finding(void **state UNUSED)
 
 		check_int(places[i].what, str_find(text, places[i].what[0]), places[i].first);
 		check_int(places[i].what, str_rfind(text, places[i].what[0]), places[i].last);
-		check_int(places[i].what, str_find_str(text, str_of(places[i].what)), places[i].whole);
+		check_int(places[i].what, str_find_str(text, str_of(places[i].what)),
+		          places[i].whole);
 	}
 	assert_int_equal(str_find(STR_NONE, 'a'), -1);
 	assert_int_equal(str_find_str(STR_NONE, STR("")), 0);
@@ -92,14 +95,10 @@ static const struct {
 	size_t      n;
 	const char *pieces[4];
 } cuts[] = {
-	{"", 0, {NULL}},
-	{"a", 1, {"a"}},
-	{"a,b", 2, {"a", "b"}},
-	{"a,,b", 3, {"a", "", "b"}},
-	{"a,", 2, {"a", ""}},
-	{",", 2, {"", ""}},
-	{",a", 2, {"", "a"}},
-	{",,", 3, {"", "", ""}},
+	{"", 0, {NULL}},        {"a", 1, {"a"}},
+	{"a,b", 2, {"a", "b"}}, {"a,,b", 3, {"a", "", "b"}},
+	{"a,", 2, {"a", ""}},   {",", 2, {"", ""}},
+	{",a", 2, {"", "a"}},   {",,", 3, {"", "", ""}},
 };
 
 static void
@@ -160,8 +159,9 @@ numbers_are_digits_within_a_maximum(void **state UNUSED)
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
 		uint64_t number = 0;
 
-		check_int(numbers[i].text, str_number(str_of(numbers[i].text), numbers[i].max, &number),
-			  numbers[i].ok);
+		check_int(numbers[i].text,
+		          str_number(str_of(numbers[i].text), numbers[i].max, &number),
+		          numbers[i].ok);
 		if (numbers[i].ok)
 			check_int(numbers[i].text, number, numbers[i].number);
 	}

@@ -41,13 +41,13 @@ static const struct {
 };
 /* clang-format on */
 
-#define CHECK_ROWS(rows, format)                                                                   \
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {                                             \
-		struct buf b = BUF(64);                                                            \
-                                                                                                   \
-		format(&b, rows[i].ms);                                                            \
-		check_text(rows[i].text, buf_str(&b), rows[i].text);                               \
-		buf_free(&b);                                                                      \
+#define CHECK_ROWS(rows, format)                                     \
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {               \
+		struct buf b = BUF(64);                              \
+                                                                     \
+		format(&b, rows[i].ms);                              \
+		check_text(rows[i].text, buf_str(&b), rows[i].text); \
+		buf_free(&b);                                        \
 	}
 
 static void
