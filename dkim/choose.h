@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * choose - which domain signs a message: a pure function of From: and configuration.
+ *
+ * The domain of From: itself, or else the nearest parent that has keys: its
+ * signature is aligned for DMARC in the relaxed way (RFC 7489 section 3.1.1).
+ */
+#ifndef DKIM_CHOOSE_H
+#define DKIM_CHOOSE_H
+
+#include "lib/util/buf.h"
+
+struct config;
+struct dkim_conf;
+
+/*
+ * `from` is the canonical domain of From: (the envelope's header_from), empty if there is
+ * none. NULL: the message goes unsigned, and `why` says so in the words of the log:
+ * "dkim-sign off", "no-from" or "no-key-for example.com". The result lives as long as `c`.
+ */
+const struct dkim_conf *dkim_choose(const struct config *c, struct str from, struct buf *why);
+
+#endif
