@@ -30,7 +30,7 @@ enum stream_event {
 
 typedef void stream_fn(void *arg, enum stream_event event);
 
-/* An accepted socket; the descriptor becomes the stream's. TCP_NODELAY is set here. */
+/* An accepted, non-blocking socket; the descriptor becomes the stream's. TCP_NODELAY is set here. */
 struct stream *stream_accept(struct loop *l, int fd, stream_fn *fn, void *arg);
 
 /* Connect; `from` is the local address to bind, family 0 for any. Ends in CONNECTED, ERROR or TIMEOUT. */
@@ -50,17 +50,18 @@ void stream_finish(struct stream *s);
 enum stream_line {
 	LINE_NONE, /* not whole yet */
 	LINE_OK,
-	LINE_LONG, /* over the limit: the line is dropped up to its end, told once */
+	LINE_LONG, /* over the limit: told once, as soon as that is sure; the line is dropped up to its end */
 	LINE_BARE, /* holds a CR or LF that is not part of CRLF, or a NUL; given whole, the owner decides */
 };
 
 /*
- * Take the next line, at most `limit` octets with its CRLF. `line` is without
- * the end and valid until the next call on the stream. A lone LF ends a line too, and is told as LINE_BARE.
+ * Take the next line, at most `limit` octets (48 KiB) with its CRLF. `line` is without
+ * the end and valid until the next call on the stream, but not after the loop has turned.
+ * A lone LF ends a line too, and is told as LINE_BARE.
  */
 enum stream_line stream_line(struct stream *s, size_t limit, struct str *line);
 
-/* What has come and not been taken, as one piece of at most `max` octets; then take the first `n` of it. */
+/* What has come and not been taken, as one piece of at most `max` octets (never above 64 KiB); then take the first `n` of it. */
 struct str stream_peek(struct stream *s, size_t max);
 void       stream_take(struct stream *s, size_t n);
 size_t     stream_waiting(const struct stream *s); /* octets of input not taken */
