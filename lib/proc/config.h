@@ -158,7 +158,11 @@ void           config_unref(struct config *c); /* NULL is allowed */
 void           config_render(const struct config *c, enum role_id role, struct buf *out);
 struct config *config_read(struct str rendered, unsigned generation);
 
-/* Rows for `postern config show`: name, effective value (secrets as ***), origin. */
+/* One line about a directive, and the names of all of them in the order of the table; NULL if there is none. */
+const char *config_help(const char *name);
+const char *config_directive(size_t i);
+
+/* Rows for `postern config show`: name, effective value (secrets as ***; empty: not set), origin. */
 void config_show(const struct config *c, void (*row)(void *arg, const char *name, struct str value, struct str origin), void *arg);
 
 #endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/proc/config.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/proc/config_private.h"
+#include "lib/util/mem.h"
+
+#define DEFAULT_FILE "/etc/postern/postern.conf"
+
+static struct full *
+full_of(const struct config *c)
+{
+	return (struct full *)((uintptr_t)c - offsetof(struct full, c));
+}
+
+void
+conf_tree_unref(struct tree *t)
+{
+	if (t == NULL || --t->users > 0)
+		return;
+	conf_watch_clear(t);
+	arena_free(&t->arena);
+	free(t);
+}
+
+static void
+begin(struct maker *m, struct tree *tree)
+{
+	*m = (struct maker){.tree = tree};
+	m->full = mem_zero(sizeof *m->full);
+	m->full->tree = tree;
+	m->full->origins = arena_zero(&m->full->arena, conf_n_rows * sizeof *m->full->origins);
+	m->c = &m->full->c;
+	m->c->users = 1;
+	m->c->generation = 1;
+	tree->users++;
+}
+
+/* Directives are known: values, files, checks, report. NULL after an error. */
+static struct config *
+finish(struct maker *m, struct buf *report)
+{
+	struct config *c = m->c;
+
+	conf_apply(m);
+	conf_check(m);
+	if (report != NULL)
+		conf_report(m, report);
+	arena_free(&m->scratch);
+	if (m->errors == 0)
+		return c;
+	config_unref(c);
+	return NULL;
+}
+
+struct config *
+config_load(const char *file, struct buf *report, unsigned *n_errors, unsigned *n_warnings)
+{
+	struct tree   *tree = mem_zero(sizeof *tree);
+	struct maker   m;
+	struct word    path = {.text = str_of(file)};
+	struct config *c;
+
+	tree->users = 1;
+	begin(&m, tree);
+	if (file == NULL && getenv("POSTERN_CONFIG") == NULL && getenv("POSTERN_CONFIG_FILE") == NULL &&
+	    access(DEFAULT_FILE, F_OK) == 0)
+		path.text = STR(DEFAULT_FILE);
+	if (path.text.n > 0)
+		conf_parse_file(&m, &path, 0);
+	conf_env(&m, environ, file != NULL);
+	c = finish(&m, report);
+	if (n_errors != NULL)
+		*n_errors = m.errors;
+	if (n_warnings != NULL)
+		*n_warnings = m.warnings;
+	conf_tree_unref(tree);
+	return c;
+}
+
+struct config *
+config_refresh(const struct config *c, struct buf *report)
+{
+	struct tree   *tree = full_of(c)->tree;
+	struct maker   m;
+	struct config *next;
+
+	if (tree == NULL || !conf_watch_changed(tree))
+		return NULL;
+	begin(&m, tree);
+	m.c->hostname = conf_copy(&m, c->hostname_origin.file == NULL ? c->hostname : STR_NONE);
+	/* The signatures are renewed even if the files are of no use, so that each change is reported once. */
+	conf_watch_clear(tree);
+	next = finish(&m, report);
+	if (next != NULL)
+		next->generation = c->generation + 1;
+	return next;
+}
+
+struct config *
+config_ref(struct config *c)
+{
+	c->users++;
+	return c;
+}
+
+void
+config_unref(struct config *c)
+{
+	struct full *f;
+
+	if (c == NULL || --c->users > 0)
+		return;
+	f = full_of(c);
+	conf_tree_unref(f->tree);
+	arena_free(&f->arena);
+	free(f);
+}
+
+bool
+config_is_capture(const struct config *c)
+{
+	return c->domains.n == 0;
+}
+
+const char *
+config_directive(size_t i)
+{
+	return conf_row_name(conf_rows, i);
+}
+
+const char *
+config_help(const char *name)
+{
+	const struct row *row = conf_row_find(conf_rows, str_of(name));
+
+	return row == NULL ? NULL : row->help;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/* config_table - all directives, one row each. */
+#include <stddef.h>
+
+#include "lib/proc/config_private.h"
+
+#define C(member) offsetof(struct config, member)
+#define O(member) offsetof(struct outbound_conf, member)
+#define R(member) offsetof(struct route_conf, member)
+
+#define S_ (1U << ROLE_SMTPD)
+#define A_ (1U << ROLE_AUTH)
+#define Q_ (1U << ROLE_QUEUE)
+#define D_ (1U << ROLE_DELIVERY)
+#define K_ (1U << ROLE_KEYD)
+#define ALL_ (S_ | A_ | Q_ | D_ | K_)
+
+#define SEC INT64_C(1000)
+#define HOUR (3600 * SEC)
+#define DAY (24 * HOUR)
+
+static const char *const on_off[] = {"off", "on", NULL};
+static const char *const log_forms[] = {"logfmt", "json", NULL};
+static const char *const refuse_allow[] = {"refuse", "allow", NULL};
+static const char *const dnssec_words[] = {"auto", "on", "off", NULL}; /* enum dns_dnssec */
+
+/* clang-format off */
+
+static const struct row from_trust[] = {
+	{.name = "from", .kind = &kind_from, .at = offsetof(struct trust_conf, from), .least = 1},
+	{.name = NULL},
+};
+
+static const struct row from_user[] = {
+	{.name = "from", .kind = &kind_from, .at = offsetof(struct user_conf, from), .least = 1},
+	{.name = NULL},
+};
+
+static const struct row dkim_rows[] = {
+	{.name = "key", .kind = &kind_dkim_key, .least = 2, .flags = ROW_REPEAT},
+	{.name = "canonicalization", .kind = &kind_dkim_canon, .least = 1, .most = 1},
+	{.name = NULL},
+};
+
+static const struct row route_rows[] = {
+	{.name = "via", .kind = &kind_via, .least = 1, .most = 2},
+	{.name = "direct", .kind = &kind_direct, .flags = ROW_ALONE},
+	{.name = "user", .kind = &kind_name, .at = R(user), .least = 1, .most = 1},
+	{.name = "password", .kind = &kind_secret, .least = 1, .most = 1, .flags = ROW_SECRET},
+	{.name = "token", .kind = &kind_secret, .least = 1, .most = 1, .flags = ROW_SECRET},
+	{.name = NULL},
+};
+
+static const struct row outbound_rows[] = {
+	{.name = "port", .kind = &kind_port, .at = O(port), .def = "25", .min = 1, .max = 65535, .least = 1, .most = 1},
+	{.name = "connect-timeout", .kind = &kind_span, .at = O(connect_timeout_ms), .def = "30s", .min = SEC / 10, .max = HOUR, .least = 1, .most = 1},
+	{.name = "greeting-timeout", .kind = &kind_span, .at = O(greeting_timeout_ms), .def = "300s", .min = SEC / 10, .max = HOUR, .least = 1, .most = 1},
+	{.name = "bind", .kind = &kind_bind, .least = 1, .most = 2},
+	{.name = "helo", .kind = &kind_hostname, .at = O(helo), .least = 1, .most = 1},
+	{.name = "ipv6", .kind = &kind_flag, .at = O(ipv6), .def = "on", .choices = on_off, .least = 1, .most = 1},
+	{.name = "private-mx", .kind = &kind_flag, .at = O(private_mx), .def = "refuse", .choices = refuse_allow, .least = 1, .most = 1},
+	{.name = "ca", .kind = &kind_ca, .least = 1},
+	{.name = NULL},
+};
+
+const struct row conf_rows[] = {
+	{.name = "hostname", .kind = &kind_hostname, .at = C(hostname), .least = 1, .most = 1, .roles = ALL_ & ~K_,
+	 .help = "name in greetings and EHLO; its address should have it as PTR; default: the system's"},
+	{.name = "domains", .kind = &kind_domains, .least = 1, .roles = S_ | Q_ | D_, .flags = ROW_REPEAT,
+	 .help = "sender domains allowed, as example.com or *.example.org; none: capture mode"},
+	{.name = "listen", .kind = &kind_listen, .def = "127.0.0.1:25 [::1]:25", .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT,
+	 .help = "ADDRESS:PORT ... [tls|starttls] [auth] [tls-required] [auth-required] [proxy CIDR ...]"},
+	{.name = "tls", .kind = &kind_tls, .least = 1, .most = 2, .roles = S_, .flags = ROW_REPEAT,
+	 .help = "CERT.pem KEY.pem, or a folder with fullchain.pem and privkey.pem; several by SNI"},
+	{.name = "trust", .kind = &kind_trust, .def = "loopback", .least = 1, .roles = S_, .flags = ROW_REPEAT, .block = from_trust,
+	 .help = "networks that may send without a login: loopback, container-net, none, CIDR { from PATTERN ... }"},
+	{.name = "users", .kind = &kind_users, .least = 1, .roles = S_ | A_,
+	 .help = "file of those who may log in, written by `postern user add`"},
+	{.name = "user", .kind = &kind_user, .least = 1, .roles = S_, .flags = ROW_REPEAT, .block = from_user,
+	 .help = "NAME { from PATTERN ... }: what one login may send as"},
+	{.name = "pwcheck", .kind = &kind_pwcheck, .def = "users", .least = 1, .most = 2, .roles = S_ | A_,
+	 .help = "users, or saslauthd SOCKET"},
+	{.name = "dkim-sign", .kind = &kind_flag, .at = C(dkim_sign), .def = "on", .choices = on_off, .least = 1, .most = 1, .roles = S_ | D_ | K_,
+	 .help = "sign mail with DKIM: on or off"},
+	{.name = "dkim", .kind = &kind_dkim, .least = 1, .roles = S_ | D_ | K_, .flags = ROW_REPEAT, .block = dkim_rows,
+	 .help = "DOMAIN { key SELECTOR FILE.pem ... }; default: the keys in the state folder"},
+	{.name = "route", .kind = &kind_route, .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT | ROW_SECRET, .block = route_rows,
+	 .help = "DOMAIN|* { via HOST:PORT tls  user NAME  password SECRET }, or { direct }"},
+	{.name = "spool", .kind = &kind_path, .at = C(spool), .def = "/var/spool/postern", .least = 1, .most = 1, .flags = ROW_RESTART,
+	 .help = "folder of the queue"},
+	{.name = "state", .kind = &kind_path, .at = C(state), .def = "/var/lib/postern", .least = 1, .most = 1, .flags = ROW_RESTART,
+	 .help = "folder of DKIM keys and what must not be lost"},
+	{.name = "control", .kind = &kind_path, .at = C(control), .def = "/run/postern/control", .least = 1, .most = 1, .flags = ROW_RESTART,
+	 .help = "unix socket of the commands"},
+	{.name = "resolver", .kind = &kind_resolver, .def = "system", .least = 1, .roles = D_,
+	 .help = "system, recursive, or addresses as 127.0.0.1 or 127.0.0.1@5353"},
+	{.name = "dnssec", .kind = &kind_choice, .at = C(dnssec), .def = "auto", .choices = dnssec_words, .least = 1, .most = 1, .roles = D_,
+	 .help = "check DNS answers: auto (if the resolver can), on, off"},
+	{.name = "outbound", .kind = &kind_outbound, .def = "", .roles = S_ | D_, .block = outbound_rows,
+	 .help = "{ port 25  connect-timeout 30s  greeting-timeout 300s  bind IP ...  helo NAME  ipv6 on  private-mx refuse  ca FILE }"},
+	{.name = "retry", .kind = &kind_spans, .def = "5m 10m 20m 40m 1h 2h 4h", .min = SEC / 10, .max = 30 * DAY, .least = 1, .most = 64, .roles = Q_,
+	 .help = "waits after each failed attempt; the last repeats"},
+	{.name = "expire", .kind = &kind_span, .at = C(expire_ms), .def = "5d", .min = SEC, .max = 60 * DAY, .least = 1, .most = 1, .roles = Q_,
+	 .help = "undelivered mail goes back after this time"},
+	{.name = "delay-notice", .kind = &kind_span, .at = C(delay_notice_ms), .def = "4h", .min = SEC, .max = 60 * DAY, .least = 1, .most = 1, .roles = Q_,
+	 .help = "senders are told after this time that mail is late"},
+	{.name = "max-size", .kind = &kind_size, .at = C(max_size), .def = "50M", .min = 1024, .max = INT64_C(2) << 30, .least = 1, .most = 1, .roles = S_ | Q_,
+	 .help = "largest message taken"},
+	{.name = "max-recipients", .kind = &kind_count, .at = C(max_recipients), .def = "1000", .min = 1, .max = 100000, .least = 1, .most = 1, .roles = S_ | Q_,
+	 .help = "most recipients of one message"},
+	{.name = "idle-timeout", .kind = &kind_span, .at = C(idle_timeout_ms), .def = "300s", .min = SEC / 10, .max = 2 * HOUR, .least = 1, .most = 1, .roles = S_,
+	 .help = "a silent client is sent away after this time"},
+	{.name = "log", .kind = &kind_flag, .at = C(log_json), .def = "logfmt", .choices = log_forms, .least = 1, .most = 1, .roles = ALL_,
+	 .help = "form of log lines: logfmt or json"},
+	{.name = "debug", .kind = &kind_flag, .at = C(debug), .def = "off", .choices = on_off, .least = 1, .most = 1, .roles = ALL_,
+	 .help = "log transitions and dialogue too"},
+	{.name = "user-account", .kind = &kind_name, .at = C(user_account), .def = "postern", .least = 1, .most = 1, .flags = ROW_RESTART,
+	 .help = "account of the roles when started as root"},
+	{.name = "smtpd-processes", .kind = &kind_count, .at = C(smtpd_count), .def = "0", .max = 60, .least = 1, .most = 1, .flags = ROW_RESTART,
+	 .help = "processes that talk to clients; 0: by the cores"},
+	{.name = "delivery-processes", .kind = &kind_count, .at = C(delivery_count), .def = "0", .max = 60, .least = 1, .most = 1, .flags = ROW_RESTART,
+	 .help = "processes that send mail out; 0: by the cores"},
+	{.name = "auth-processes", .kind = &kind_count, .at = C(auth_count), .def = "0", .max = 16, .least = 1, .most = 1, .flags = ROW_RESTART,
+	 .help = "processes that check passwords; 0: by the cores"},
+	{.name = NULL},
+};
+
+/* clang-format on */
+
+const size_t conf_n_rows = ARRAY_LEN(conf_rows) - 1;
+
+const struct row *
+conf_row_find(const struct row *rows, struct str name)
+{
+	for (const struct row *r = rows; r->name != NULL; r++)
+		if (str_eq(name, str_of(r->name)))
+			return r;
+	return NULL;
+}
+
+const char *
+conf_row_name(const void *rows, size_t i)
+{
+	return ((const struct row *)rows)[i].name;
+}
