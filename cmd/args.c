@@ -84,3 +84,12 @@ cmd_error(const char *what, const char *why, const char *hint)
 	if (hint != NULL)
 		fprintf(stderr, "hint: %s\n", hint);
 }
+
+int
+cmd_usage(struct cmd *c, const char *why)
+{
+	cmd_error(c->verb->name, why, NULL);
+	fprintf(stderr, "usage: postern %s%s%s\n", c->verb->name, *c->verb->args != '\0' ? " " : "",
+	        c->verb->args);
+	return CMD_USAGE;
+}

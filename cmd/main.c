@@ -3,14 +3,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/auth.h"
 #include "cmd/cmd.h"
+#include "dkim/keyd.h"
 #include "lib/proc/wire.h"
 
 /* One row for each verb, in the order of the help. */
 static const struct verb verbs[] = {
+	{"check", cmd_check, "[FILE]", "read the configuration and tell all that is wrong with it", NULL},
+	{"config", cmd_config, "show [--all]", "values in force and where each came from",
+	 "--all shows what is at its default too, and what each directive is for.\n"},
 	{"user", cmd_user, "add NAME [--from PATTERN] [--password-file FILE|-] | list | rm NAME", "who may log in",
 	 "add makes a password and shows it once, unless --password-file gives one. --from limits what the\n"
 	 "user may send as (ann@example.com, *@example.com); give it again for a second pattern.\n"},
+	{"run", cmd_run, "[--pidfile FILE]", "be the daemon, in the foreground", NULL},
+	{"check", cmd_check, "", "look for mistakes in the configuration", NULL},
+	{"reload", cmd_reload, "", "put a changed configuration in force, if it has no mistakes", NULL},
+	{"readyz", cmd_readyz, "", "can mail be accepted now? exit code 0: yes", NULL},
+	{"pause", cmd_pause, "[DOMAIN]", "stop deliveries, go on accepting", NULL},
+	{"resume", cmd_resume, "[DOMAIN]", "go on with deliveries", NULL},
+	{"config", cmd_config, "show [--all]", "settings in force, and where each comes from", NULL},
+	{"status", cmd_status, "", "what the daemon does: roles, listeners, counters, trouble", NULL},
+	{"user", cmd_user, "add NAME [--from PATTERN] [--password-file FILE|-] | list | rm NAME",
+	 "who may log in", NULL},
 	{"version", cmd_version, "", "say which version this is", NULL},
 };
 
@@ -21,7 +36,8 @@ struct role_entry {
 };
 
 static const struct role_entry roles[] = {
-	{ROLE_COUNT, NULL},
+	{ROLE_AUTH, auth_main},
+	{ROLE_KEYD, keyd_main},
 };
 
 static const struct verb *
@@ -54,15 +70,6 @@ print_usage(FILE *to, const struct verb *v)
 		fprintf(to, "\n%s", v->more);
 }
 
-int
-cmd_usage(struct cmd *c, const char *why)
-{
-	cmd_error(c->verb->name, why, NULL);
-	fprintf(stderr, "usage: postern %s%s%s\n", c->verb->name, *c->verb->args != '\0' ? " " : "",
-	        c->verb->args);
-	return CMD_USAGE;
-}
-
 static int
 run_role(char **argv)
 {
@@ -75,7 +82,7 @@ run_role(char **argv)
 		return CMD_USAGE;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(roles); i++)
-		if (roles[i].id == id && roles[i].run != NULL)
+		if (roles[i].id == id)
 			return roles[i].run((unsigned)index);
 	cmd_error("--role", "this role has no process", NULL);
 	return CMD_USAGE;

@@ -351,6 +351,8 @@ give_frame(struct channel *c, struct frame f, struct str payload)
 	c->busy = true;
 	c->hooks->message(c->arg, (enum wire_id)f.id, msg, fd);
 	c->busy = false;
+	if (f.id == WIRE_CONFIG) /* keys and passwords */
+		mem_wipe(c->in + (payload.p - c->in), payload.n);
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "lib/net/loop.h"
 #include "lib/proc/channel.h"
 #include "lib/proc/config.h"
+#include "lib/proc/memory.h"
 #include "lib/proc/sandbox.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
@@ -33,7 +34,7 @@ struct role {
 	struct channel          *up; /* to the supervisor; NULL when it is gone */
 	struct buf               trouble;
 	uint32_t                 generation;
-	int                      memory_fd; /* /proc/self/smaps_rollup, opened while it can be */
+	int                      memory_fd; /* opened while it can be */
 	int                      exit_code;
 	bool                     configured, going, ready, draining, done;
 };
@@ -103,30 +104,15 @@ take_config(struct role *r, const struct wire_config *m)
 }
 
 static void
-add_memory(const struct role *r, struct buf *rows)
-{
-	char       text[2048];
-	ssize_t    n = r->memory_fd >= 0 ? pread(r->memory_fd, text, sizeof text, 0) : -1;
-	struct str rest = {text, n > 0 ? (size_t)n : 0}, line;
-	uint64_t   kib;
-
-	while (str_cut(&rest, '\n', &line)) {
-		if (!str_starts(line, STR("Pss:")))
-			continue;
-		line = str_skip(line, 4);
-		if (str_number(str_word(&line), UINT32_MAX, &kib))
-			buf_addf(rows, "pss_kib %u\n", (unsigned)kib);
-	}
-}
-
-static void
 send_stats(struct role *r)
 {
 	struct buf rows = BUF(STATS_MAX);
+	uint64_t   kib;
 
 	if (r->up == NULL)
 		return;
-	add_memory(r, &rows);
+	if (memory_pss_kib(r->memory_fd, &kib))
+		buf_addf(&rows, "pss_kib %u\n", (unsigned)kib);
 	if (r->hooks->stats != NULL)
 		r->hooks->stats(r->self, &rows);
 	channel_send(r->up, WIRE_STATS, &(struct wire_stats){.rows = buf_str(&rows)}, -1);
@@ -269,7 +255,7 @@ role_run(enum role_id id, unsigned index, const struct role_hooks *hooks, void *
 	r->hooks = hooks;
 	r->self = self;
 	buf_init(&r->trouble, 1024);
-	r->memory_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	r->memory_fd = memory_open();
 	r->loop = loop_create();
 	r->up = channel_open(r->loop, SUPERVISOR_FD, id, ROLE_SUPERVISOR, &channel_hooks, r);
 	if (start(r))

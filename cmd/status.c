@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: ISC */
+/* status - status, readyz, reload, pause and resume: they ask the running daemon. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/client.h"
+#include "cmd/cmd.h"
+#include "lib/proc/control.h"
+#include "lib/util/json.h"
+
+enum { ROWS_MAX = 4 * 1024 * 1024, VALUE_MAX = 64 * 1024 };
+
+static void
+keep_row(void *arg, struct str row)
+{
+	buf_add(arg, row);
+	buf_addc(arg, '\n');
+}
+
+static const struct client_hooks keep_rows = {.row = keep_row};
+
+/* The next row of this kind, off the kept ones. */
+static bool
+next_row(struct str *rows, const char *kind, struct str *row)
+{
+	struct buf value = BUF(VALUE_MAX);
+	bool       found = false;
+
+	while (!found && str_cut(rows, '\n', row))
+		found = client_cell(*row, "kind", &value) && str_eq(buf_str(&value), str_of(kind));
+	buf_free(&value);
+	return found;
+}
+
+/* All cells but the kind; `flags` names numbers that mean yes or no. */
+static void
+add_cells(struct json *j, struct str row)
+{
+	static const char *const flags[] = {"auth", "stopping", "ok"};
+	struct buf               value = BUF(VALUE_MAX);
+	struct str               key;
+	bool                     number;
+
+	while (control_next_cell(&row, &key, &value, &number)) {
+		char   *name = str_dup(key);
+		int64_t n = strtoll(buf_z(&value), NULL, 10);
+		bool    flag = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+			flag = flag || str_eq(key, str_of(flags[i]));
+		if (str_eq(key, STR("kind")))
+			;
+		else if (number && flag)
+			json_bool(j, name, n != 0);
+		else if (number)
+			json_int(j, name, n);
+		else
+			json_str(j, name, buf_str(&value));
+		free(name);
+	}
+	buf_free(&value);
+}
+
+static void
+add_array(struct json *j, const char *key, struct str rows, const char *kind)
+{
+	struct str row;
+
+	json_open(j, key, '[');
+	while (next_row(&rows, kind, &row)) {
+		json_open(j, NULL, '{');
+		add_cells(j, row);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+static void
+add_stats(struct json *j, struct str rows)
+{
+	struct buf name = BUF(VALUE_MAX), value = BUF(VALUE_MAX);
+	struct str row;
+
+	while (next_row(&rows, "stat", &row))
+		if (client_cell(row, "name", &name) && client_cell(row, "value", &value))
+			json_int(j, buf_z(&name), strtoll(buf_z(&value), NULL, 10));
+	buf_free(&name);
+	buf_free(&value);
+}
+
+static void
+print_json(struct str rows)
+{
+	struct buf  out = BUF(ROWS_MAX);
+	struct json j = {.out = &out};
+	struct str  rest = rows, row;
+
+	json_open(&j, NULL, '{');
+	if (next_row(&rest, "daemon", &row))
+		add_cells(&j, row);
+	add_stats(&j, rows);
+	add_array(&j, "listeners", rows, "listener");
+	add_array(&j, "roles", rows, "role");
+	add_array(&j, "trouble", rows, "trouble");
+	json_close(&j, '}');
+	puts(buf_z(&out));
+	buf_free(&out);
+}
+
+static void
+print_table(struct str rows, const char *kind, const struct column *columns, size_t n)
+{
+	struct table *t = table_create(columns, n);
+	struct buf    values[8];
+	struct str    cells[8], row;
+
+	for (size_t i = 0; i < n; i++)
+		buf_init(&values[i], VALUE_MAX);
+	while (next_row(&rows, kind, &row)) {
+		for (size_t i = 0; i < n; i++) {
+			(void)client_cell(row, columns[i].key, &values[i]);
+			cells[i] = buf_str(&values[i]);
+		}
+		table_add(t, cells);
+	}
+	if (table_rows(t) > 0)
+		putchar('\n');
+	table_finish(t);
+	for (size_t i = 0; i < n; i++)
+		buf_free(&values[i]);
+}
+
+static void
+print_daemon(struct str row)
+{
+	static const char *const keys[] = {"version", "mode", "hostname", "pid", "uptime_ms", "config"};
+	struct buf               v[ARRAY_LEN(keys)], span = BUF(64);
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		buf_init(&v[i], VALUE_MAX);
+		(void)client_cell(row, keys[i], &v[i]);
+	}
+	show_value(&span, SHOW_SPAN_MS, buf_str(&v[4]));
+	printf("postern %s on %s, up %s, process %s\n", buf_z(&v[0]), buf_z(&v[2]), buf_z(&span),
+	       buf_z(&v[3]));
+	if (str_eq(buf_str(&v[1]), STR("capture")))
+		puts("mode: capture. Mail is accepted and held, nothing leaves: no `domains` are configured.");
+	else
+		puts("mode: live");
+	if (v[5].n > 0)
+		printf("config: %s\n", buf_z(&v[5]));
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		buf_free(&v[i]);
+	buf_free(&span);
+}
+
+static void
+print_people(struct str rows)
+{
+	static const struct column listeners[] = {
+		{"address", "LISTENER", SHOW_TEXT, true},
+		{"tls", "TLS", SHOW_TEXT, true},
+		{"auth", "AUTH", SHOW_NUMBER, true},
+	};
+	static const struct column roles[] = {
+		{"role", "ROLE", SHOW_TEXT, true},           {"index", "#", SHOW_NUMBER, true},
+		{"state", "STATE", SHOW_TEXT, true},         {"pid", "PROCESS", SHOW_NUMBER, true},
+		{"restarts", "RESTARTS", SHOW_NUMBER, true}, {"pss_kib", "MEMORY", SHOW_KIB, true},
+	};
+	static const struct column stats[] = {
+		{"name", "COUNTER", SHOW_TEXT, true},
+		{"value", "VALUE", SHOW_NUMBER, true},
+	};
+	static const struct column trouble[] = {
+		{"role", "TROUBLE", SHOW_TEXT, true},
+		{"what", "", SHOW_TEXT, false},
+	};
+	struct str rest = rows, row;
+
+	if (next_row(&rest, "daemon", &row))
+		print_daemon(row);
+	print_table(rows, "trouble", trouble, ARRAY_LEN(trouble));
+	print_table(rows, "listener", listeners, ARRAY_LEN(listeners));
+	print_table(rows, "role", roles, ARRAY_LEN(roles));
+	print_table(rows, "stat", stats, ARRAY_LEN(stats));
+}
+
+int
+cmd_status(struct cmd *c)
+{
+	struct buf rows = BUF(ROWS_MAX);
+	int        code;
+
+	if (!cmd_end(c))
+		return CMD_USAGE;
+	code = client_ask(c, STR("status"), &keep_rows, &rows, NULL);
+	if (code == CMD_OK && c->json)
+		print_json(buf_str(&rows));
+	else if (code == CMD_OK)
+		print_people(buf_str(&rows));
+	buf_free(&rows);
+	return code;
+}
+
+int
+cmd_readyz(struct cmd *c)
+{
+	struct buf rows = BUF(ROWS_MAX), out = BUF(ROWS_MAX), said = BUF(VALUE_MAX);
+	int        code;
+
+	if (!cmd_end(c))
+		return CMD_USAGE;
+	code = client_ask(c, STR("readyz"), &keep_rows, &rows, &said);
+	if (c->json && code != CMD_NO_DAEMON) {
+		struct json j = {.out = &out};
+
+		json_open(&j, NULL, '{');
+		json_bool(&j, "ready", code == CMD_OK);
+		json_str(&j, "why", buf_str(&said));
+		add_array(&j, "checks", buf_str(&rows), "check");
+		json_close(&j, '}');
+		puts(buf_z(&out));
+	} else if (code == CMD_OK) {
+		puts("ready");
+	} else if (said.n > 0) {
+		cmd_error("not ready", buf_z(&said), NULL);
+	}
+	buf_free(&rows);
+	buf_free(&out);
+	buf_free(&said);
+	return code;
+}
+
+int
+cmd_reload(struct cmd *c)
+{
+	return cmd_end(c) ? client_say(c, STR("reload")) : CMD_USAGE;
+}
+
+/* pause and resume: everything, or the lane of one domain. */
+static int
+say_about_domain(struct cmd *c)
+{
+	struct buf  request = BUF(CONTROL_REQUEST_MAX);
+	const char *domain = cmd_word(c);
+	int         code = CMD_USAGE;
+
+	control_add_word(&request, str_of(c->verb->name));
+	if (domain != NULL)
+		control_add_word(&request, str_of(domain));
+	if (cmd_end(c))
+		code = client_say(c, buf_str(&request));
+	buf_free(&request);
+	return code;
+}
+
+int
+cmd_pause(struct cmd *c)
+{
+	return say_about_domain(c);
+}
+
+int
+cmd_resume(struct cmd *c)
+{
+	return say_about_domain(c);
+}
