@@ -220,19 +220,35 @@ smooth_length(struct str s)
 	return i;
 }
 
+static struct str
+skip_wsp(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.n && is_wsp(s.p[n]))
+		n++;
+	return str_skip(s, n);
+}
+
 static void
 feed_relaxed(struct bodyhash *h, struct str s)
 {
 	while (s.n > 0) {
-		size_t n = smooth_length(s);
+		size_t n;
 
+		if (h->cr)
+			resolve_cr(h, &s);
+		if (h->blank)
+			s = skip_wsp(s);
+		n = smooth_length(s);
 		feed_run(h, str_sub(s, 0, n));
 		s = str_skip(s, n);
-		if (s.n > 0 && h->cr)
+		if (s.n == 0)
+			return;
+		/* White space is next, so a CR before it ended no line. */
+		if (h->cr)
 			resolve_cr(h, &s);
-		for (n = 0; n < s.n && is_wsp(s.p[n]); n++)
-			h->blank = true;
-		s = str_skip(s, n);
+		h->blank = true;
 	}
 }
 
