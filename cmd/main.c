@@ -10,22 +10,18 @@
 
 /* One row for each verb, in the order of the help. */
 static const struct verb verbs[] = {
+	{"run", cmd_run, "[--pidfile FILE]", "be the daemon, in the foreground", NULL},
+	{"status", cmd_status, "", "what the daemon does: roles, listeners, counters, trouble", NULL},
 	{"check", cmd_check, "[FILE]", "read the configuration and tell all that is wrong with it", NULL},
+	{"reload", cmd_reload, "", "put a changed configuration in force, if it is without mistakes", NULL},
 	{"config", cmd_config, "show [--all]", "values in force and where each came from",
 	 "--all shows what is at its default too, and what each directive is for.\n"},
 	{"user", cmd_user, "add NAME [--from PATTERN] [--password-file FILE|-] | list | rm NAME", "who may log in",
 	 "add makes a password and shows it once, unless --password-file gives one. --from limits what the\n"
 	 "user may send as (ann@example.com, *@example.com); give it again for a second pattern.\n"},
-	{"run", cmd_run, "[--pidfile FILE]", "be the daemon, in the foreground", NULL},
-	{"check", cmd_check, "", "look for mistakes in the configuration", NULL},
-	{"reload", cmd_reload, "", "put a changed configuration in force, if it has no mistakes", NULL},
-	{"readyz", cmd_readyz, "", "can mail be accepted now? exit code 0: yes", NULL},
 	{"pause", cmd_pause, "[DOMAIN]", "stop deliveries, go on accepting", NULL},
 	{"resume", cmd_resume, "[DOMAIN]", "go on with deliveries", NULL},
-	{"config", cmd_config, "show [--all]", "settings in force, and where each comes from", NULL},
-	{"status", cmd_status, "", "what the daemon does: roles, listeners, counters, trouble", NULL},
-	{"user", cmd_user, "add NAME [--from PATTERN] [--password-file FILE|-] | list | rm NAME",
-	 "who may log in", NULL},
+	{"readyz", cmd_readyz, "", "can mail be accepted now? exit code 0: yes", NULL},
 	{"version", cmd_version, "", "say which version this is", NULL},
 };
 
