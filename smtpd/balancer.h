@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * balancer - reads the PROXY header of a fresh connection from a configured balancer.
+ *
+ * The header is taken off the socket octet for octet before a stream exists, because what follows
+ * it may be a TLS handshake already.
+ */
+#ifndef SMTPD_BALANCER_H
+#define SMTPD_BALANCER_H
+
+#include "lib/net/addr.h"
+#include "lib/util/list.h"
+
+struct loop;
+
+struct balancers {
+	struct loop *loop;
+	struct list  waiting;
+	/* The header is read: `client` is the one it names, or the peer itself. The descriptor is the callee's. */
+	void (*through)(void *arg, unsigned index, int fd, struct addr client);
+	void *arg;
+};
+
+void balancers_init(struct balancers *b, struct loop *l);
+void balancers_free(struct balancers *b); /* drops who still waits */
+
+/* `index` is only passed on. A header that is wrong or late (10 s) ends the connection, with a line in the log. */
+void balancers_take(struct balancers *b, unsigned index, int fd, struct addr peer);
+
+#endif

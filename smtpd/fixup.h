@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fixup - what a submission server does to a header (RFC 6409 section 8).
+ *
+ * Added on top: Received; and Date, Message-ID and From where missing. Removed:
+ * Bcc, Resent-Bcc, Return-Path. Completed: addresses without a domain in From,
+ * Sender, Reply-To, To, Cc and their Resent- forms. Everything else passes octet
+ * for octet. The authors are checked against the policy on the way.
+ *
+ * A header whose text breaks off without an empty line (a line that is no field)
+ * ends there; the rest is body, as other submission servers do it.
+ */
+#ifndef SMTPD_FIXUP_H
+#define SMTPD_FIXUP_H
+
+#include "smtpd/policy.h"
+
+enum {
+	FIXED_DATE = 1,
+	FIXED_MESSAGE_ID = 2,
+	FIXED_FROM = 4,
+	FIXED_BCC = 8,
+	FIXED_RETURN_PATH = 16,
+	FIXED_ADDRESS = 32,
+	FIXED_SEPARATOR = 64,
+	FIXED_BARE_LF = 128, /* set by the collector, not here */
+	FIXED_FINAL_CRLF = 256, /* the same */
+};
+
+struct fixup {
+	const struct policy *policy;
+	struct str           received;   /* the whole field with its CRLF */
+	struct str           own_domain; /* completes addresses */
+	struct str           sender;     /* reverse-path, for a missing From; empty: null */
+	uint64_t             id;
+	int64_t              now_ms;
+};
+
+/* Made once and used again: its buffers keep their memory. */
+struct fixup_result {
+	unsigned    fixed;       /* FIXED_* */
+	unsigned    hops;        /* Received fields it came with */
+	bool        eightbit;    /* raw 8-bit in the header */
+	struct str  header_from; /* canonical domain of the first author */
+	struct str  msgid;       /* with brackets */
+	struct str  rest;        /* what stood behind a broken line: belongs to the body */
+	const char *why;         /* refused: one word for the log */
+	struct buf  from, msgid_text, text;
+};
+
+void fixup_result_init(struct fixup_result *r);
+void fixup_result_free(struct fixup_result *r);
+
+/*
+ * Write the repaired header, empty line included, to `out`; `head` is without that line. 250, or
+ * the refusal, whose text is a literal or lives in `result`.
+ */
+struct reply fixup_head(const struct fixup *f, struct str head, struct buf *out,
+                        struct fixup_result *result);
+
+/* "date,message-id": for the log. */
+void fixup_format(struct buf *out, unsigned fixed);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+#include "smtpd/message.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/mail/header.h"
+#include "lib/proc/config.h"
+#include "lib/proc/wire.h"
+#include "lib/util/mem.h"
+#include "smtpd/signing.h"
+
+enum {
+	SPARE_MAX = 32,
+	SPARE_OCTETS = 64 * 1024, /* a spare message keeps no more memory than this */
+	WRITE_OCTETS = 128 * 1024,
+	TEXT_MAX = 2 * 1024 * 1024, /* never reached: input comes in pieces and is spilled between them */
+};
+
+void
+messages_init(struct messages *ms)
+{
+	list_init(&ms->spare);
+}
+
+static void
+release(struct message *m)
+{
+	buf_free(&m->raw);
+	buf_free(&m->text);
+	buf_free(&m->why_text);
+	fixup_result_free(&m->fix);
+	bodyhash_destroy(m->hash);
+	free(m);
+}
+
+void
+messages_free(struct messages *ms)
+{
+	struct link *k;
+
+	while ((k = list_pop(&ms->spare)) != NULL)
+		release(CONTAINER(k, struct message, link));
+}
+
+static struct message *
+make(void)
+{
+	struct message *m = mem_zero(sizeof *m);
+
+	buf_init(&m->raw, MESSAGE_HEAD_MAX);
+	buf_init(&m->text, TEXT_MAX);
+	buf_init(&m->why_text, POLICY_TEXT_MAX);
+	fixup_result_init(&m->fix);
+	m->hash = bodyhash_create(CANON_RELAXED);
+	return m;
+}
+
+struct message *
+message_create(struct messages *ms, const struct fixup *plan, uint64_t limit)
+{
+	struct link    *k = list_pop(&ms->spare);
+	struct message *m = k != NULL ? CONTAINER(k, struct message, link) : make();
+
+	m->plan = plan;
+	m->limit = limit;
+	m->taken = m->written = 0;
+	m->fd = -1;
+	m->in_body = m->eightbit = false;
+	m->refusal = (struct reply){0};
+	m->why = NULL;
+	m->fix.fixed = m->fix.hops = 0;
+	m->fix.header_from = m->fix.msgid = STR_NONE;
+	return m;
+}
+
+void
+message_destroy(struct messages *ms, struct message *m)
+{
+	if (m == NULL)
+		return;
+	if (m->fd >= 0)
+		close(m->fd);
+	if (ms->spare.n >= SPARE_MAX || m->text.cap + m->raw.cap > SPARE_OCTETS) {
+		release(m);
+		return;
+	}
+	buf_clear(&m->raw);
+	buf_clear(&m->text);
+	list_push_front(&ms->spare, &m->link);
+}
+
+void
+message_expect(struct message *m, enum data_kind kind, bool repair)
+{
+	data_init(&m->data, kind, repair);
+}
+
+static void
+refuse(struct message *m, const char *why, struct reply r)
+{
+	if (m->refusal.code != 0)
+		return;
+	m->refusal = r;
+	m->why = why;
+	/* Nothing of it is wanted any more. */
+	buf_clear(&m->raw);
+	buf_clear(&m->text);
+}
+
+/* A full disk is not the only reason, but the only one that passes by itself. */
+static void
+write_out(struct message *m)
+{
+	while (m->text.n > 0 && m->refusal.code == 0) {
+		ssize_t n = write(m->fd, m->text.p, m->text.n);
+
+		if (n > 0) {
+			m->written += (uint64_t)n;
+			buf_drop(&m->text, (size_t)n);
+		} else if (errno != EINTR) {
+			refuse(m, "spool", REPLY(452, 4, 3, 1, "the message cannot be written: try again later"));
+		}
+	}
+}
+
+static void
+note_eightbit(struct message *m, struct str piece)
+{
+	unsigned char all = 0;
+
+	if (m->eightbit)
+		return;
+	for (size_t i = 0; i < piece.n; i++)
+		all |= (unsigned char)piece.p[i];
+	m->eightbit = all > 127;
+}
+
+static void
+take_body(struct message *m, struct str piece)
+{
+	if (piece.n == 0)
+		return;
+	note_eightbit(m, piece);
+	bodyhash_feed(m->hash, piece);
+	buf_add(&m->text, piece);
+	if (m->fd >= 0 && m->text.n >= WRITE_OCTETS)
+		write_out(m);
+}
+
+/* The header is whole: `head` without the empty line, `rest` what came behind that. */
+static void
+end_head(struct message *m, struct str head, struct str rest)
+{
+	const struct config    *config = m->plan->policy->config;
+	struct reply            r = fixup_head(m->plan, head, &m->text, &m->fix);
+	const struct dkim_conf *dkim;
+
+	m->in_body = true;
+	if (r.code != 250) {
+		refuse(m, m->fix.why, r);
+		return;
+	}
+	dkim = signing_find(config, m->fix.header_from);
+	m->canon = dkim != NULL && dkim->simple_body ? CANON_SIMPLE : CANON_RELAXED;
+	bodyhash_restart(m->hash, m->canon);
+	if (m->fix.rest.n > 0) {
+		take_body(m, m->fix.rest);
+		if (rest.p != NULL)
+			take_body(m, STR("\r\n"));
+	}
+	take_body(m, rest);
+}
+
+/* Where the octets behind the empty line begin, or -1. `top`: the message begins here. */
+static ptrdiff_t
+find_body(struct str s, bool top)
+{
+	ptrdiff_t end;
+
+	if (top && str_starts(s, STR("\r\n")))
+		return 2;
+	end = str_find_str(s, STR("\r\n\r\n"));
+	return end < 0 ? -1 : end + 4;
+}
+
+static void
+take_head(struct message *m, struct str piece)
+{
+	/* Three octets of what was there may be the beginning of the empty line's four. */
+	size_t     had = m->raw.n, back = had < 3 ? had : 3, fits = MESSAGE_HEAD_MAX - had;
+	struct str all = piece;
+	ptrdiff_t  at;
+
+	if (had > 0) {
+		buf_add(&m->raw, str_sub(piece, 0, fits));
+		all = str_skip(buf_str(&m->raw), had - back);
+	}
+	at = find_body(all, had <= 3);
+	if (at >= 0) {
+		size_t     used = (size_t)at + had - back;
+		struct str whole = had > 0 ? buf_str(&m->raw) : piece;
+
+		end_head(m, str_sub(whole, 0, used - 2), str_skip(piece, used - had));
+		buf_clear(&m->raw);
+	} else if (piece.n > fits) {
+		refuse(m, "too-big", REPLY(552, 5, 3, 4, "the header is larger than 256 KiB"));
+	} else if (had == 0) {
+		buf_add(&m->raw, piece);
+	}
+}
+
+static void
+take(void *arg, struct str run)
+{
+	struct message *m = arg;
+
+	m->taken += run.n;
+	if (m->refusal.code != 0)
+		return;
+	if (m->taken > m->limit)
+		refuse(m, "too-big", REPLY(552, 5, 3, 4, "the message is larger than max-size allows"));
+	else if (m->in_body)
+		take_body(m, run);
+	else
+		take_head(m, run);
+}
+
+size_t
+message_feed(struct message *m, struct str in)
+{
+	return data_feed(&m->data, in, take, m);
+}
+
+/* The text names the line, so that a program's author finds it. */
+static void
+refuse_fault(struct message *m)
+{
+	buf_clear(&m->why_text);
+	buf_addz(&m->why_text, "line ");
+	buf_addn(&m->why_text, m->data.line);
+	buf_addc(&m->why_text, ' ');
+	buf_addz(&m->why_text, data_fault_text(m->data.fault));
+	refuse(m, "content", (struct reply){550, {5, 6, 0}, buf_str(&m->why_text)});
+}
+
+struct reply
+message_refusal(struct message *m)
+{
+	if (m->data.fault != DATA_FINE)
+		refuse_fault(m);
+	return m->refusal;
+}
+
+struct reply
+message_finish(struct message *m)
+{
+	uint64_t before = m->taken;
+	unsigned fixed = m->data.repaired ? FIXED_BARE_LF : 0;
+
+	if (m->data.kind == DATA_COUNTED)
+		data_finish(&m->data, take, m);
+	if (m->taken > before)
+		fixed |= FIXED_FINAL_CRLF;
+	if (message_refusal(m).code == 0 && !m->in_body)
+		end_head(m, buf_str(&m->raw), STR_NONE);
+	if (m->fd >= 0)
+		write_out(m);
+	if (m->text.over)
+		refuse(m, "too-big", REPLY(552, 5, 3, 4, "the header is too large"));
+	if (m->refusal.code != 0)
+		return m->refusal;
+	m->fix.fixed |= fixed;
+	return REPLY(250, 2, 0, 0, "ok");
+}
+
+bool
+message_wants_spill(const struct message *m)
+{
+	return m->fd < 0 && m->refusal.code == 0 && m->text.n > WIRE_INLINE_MAX;
+}
+
+void
+message_spill(struct message *m, int fd)
+{
+	assert(m->fd < 0);
+	m->fd = fd;
+	if (fd < 0)
+		refuse(m, "spool", REPLY(451, 4, 3, 0, "the queue has no room for a large message now: try again"));
+	else
+		write_out(m);
+}
+
+uint64_t
+message_size(const struct message *m)
+{
+	return m->written + m->text.n;
+}

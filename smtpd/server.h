@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * server - what all sessions of one smtpd process share.
+ *
+ * A site is one configuration in force and what was built from it. A session
+ * keeps the site it began under until it ends, so a reload never changes the
+ * rules in the middle of a conversation.
+ */
+#ifndef SMTPD_SERVER_H
+#define SMTPD_SERVER_H
+
+#include "lib/mail/ids.h"
+#include "lib/net/addr.h"
+#include "lib/util/list.h"
+#include "smtpd/message.h"
+
+struct config;
+struct intake;
+struct logins;
+struct loop;
+struct server;
+struct timer;
+struct tls_server;
+
+struct site {
+	unsigned           users;
+	struct config     *config;
+	struct tls_server *tls;        /* NULL: no certificate */
+	struct str         own_domain; /* completes addresses; borrowed from the config */
+};
+
+struct counts {
+	uint64_t sessions, accepted, accepted_octets, rejected, auth_failures, turned_away;
+};
+
+struct server {
+	struct loop    *loop;
+	struct site    *site; /* of new sessions; NULL before the first configuration */
+	struct intake  *intake;
+	struct logins  *logins;
+	struct ids      ids;
+	struct list     sessions; /* of struct session */
+	size_t          max_sessions;
+	struct messages messages;
+	struct buf      line;     /* a reply being written */
+	struct buf      envelope; /* the same for envelopes */
+	struct counts   counts;
+	bool            draining;
+	struct timer   *drain_limit;
+	void (*drained)(void *arg);
+	void *drained_arg;
+};
+
+/* `index` of this smtpd: the maker of its message ids. */
+void server_init(struct server *sv, struct loop *l, unsigned index);
+void server_free(struct server *sv); /* ends all sessions at once */
+
+/* The reference on `c` becomes the server's. */
+void server_configure(struct server *sv, struct config *c);
+
+/*
+ * An accepted connection on listener `index` of the present configuration. `client` is whom it
+ * counts for: the peer, or the one a balancer named.
+ */
+void server_accept(struct server *sv, unsigned index, int fd, struct addr client);
+
+/*
+ * Idle sessions hear 421 now; those in the middle of a message get 20 s to finish it. `done` runs
+ * once, later.
+ */
+void server_drain(struct server *sv, void (*done)(void *arg), void *arg);
+
+struct site *site_ref(struct site *s);
+void         site_unref(struct site *s); /* NULL is allowed */
+
+/* A session has ended; called by it alone. */
+void server_left(struct server *sv);
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+#include "smtpd/smtpd.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/net/listener.h"
+#include "lib/proc/config.h"
+#include "lib/proc/role.h"
+#include "lib/util/mem.h"
+#include "smtpd/balancer.h"
+#include "smtpd/intake.h"
+#include "smtpd/logins.h"
+#include "smtpd/server.h"
+
+enum { PORTS_MAX = 256 };
+
+struct smtpd;
+
+/* A listening socket in its place of the config's listeners. */
+struct port {
+	struct smtpd    *owner;
+	struct listener *listener; /* NULL: the place is empty */
+	unsigned         index;
+};
+
+struct smtpd {
+	struct role     *role;
+	struct server    server;
+	struct balancers balancers;
+	struct port     *ports;
+	size_t           n_ports;
+	bool             going, draining;
+};
+
+static void
+on_through(void *arg, unsigned index, int fd, struct addr client)
+{
+	struct smtpd *d = arg;
+
+	server_accept(&d->server, index, fd, client);
+}
+
+static bool
+is_balancer(const struct listen_conf *on, struct addr peer)
+{
+	for (size_t i = 0; i < on->n_proxy; i++)
+		if (cidr_has(&on->proxy[i], peer))
+			return true;
+	return false;
+}
+
+static void
+on_connection(void *arg, int fd, struct addr peer)
+{
+	struct port         *p = arg;
+	struct smtpd        *d = p->owner;
+	const struct config *c = d->server.site->config;
+
+	if (p->index < c->n_listens && is_balancer(&c->listens[p->index], peer))
+		balancers_take(&d->balancers, p->index, fd, peer);
+	else
+		server_accept(&d->server, p->index, fd, peer);
+}
+
+static bool
+start(void *self, struct role *r, struct buf *why UNUSED)
+{
+	struct smtpd *d = self;
+
+	d->role = r;
+	server_init(&d->server, role_loop(r), role_index(r));
+	balancers_init(&d->balancers, role_loop(r));
+	d->balancers.through = on_through;
+	d->balancers.arg = d;
+	return true;
+}
+
+static void
+close_port(struct port *p)
+{
+	listener_close(p->listener);
+	p->listener = NULL;
+}
+
+/*
+ * A place that the new configuration gives to another address is emptied at
+ * once: no connection may come in by the old socket under the rules of the new one.
+ */
+static void
+configure(void *self, struct config *c)
+{
+	struct smtpd        *d = self;
+	const struct config *old = d->server.site != NULL ? d->server.site->config : NULL;
+
+	for (size_t i = 0; i < d->n_ports && old != NULL; i++)
+		if (i >= c->n_listens || i >= old->n_listens ||
+		    !addr_equal(old->listens[i].addr, c->listens[i].addr) ||
+		    old->listens[i].addr.port != c->listens[i].addr.port)
+			close_port(&d->ports[i]);
+	server_configure(&d->server, c);
+}
+
+static struct port *
+port_at(struct smtpd *d, unsigned index)
+{
+	if (d->ports == NULL) {
+		d->ports = mem_array(PORTS_MAX, sizeof *d->ports);
+		d->n_ports = PORTS_MAX;
+		for (unsigned i = 0; i < PORTS_MAX; i++)
+			d->ports[i] = (struct port){.owner = d, .index = i};
+	}
+	return index < d->n_ports ? &d->ports[index] : NULL;
+}
+
+static void
+listen_on(void *self, unsigned index, int fd)
+{
+	struct smtpd *d = self;
+	struct port  *p = port_at(d, index);
+
+	if (p == NULL || d->draining) {
+		close(fd);
+		return;
+	}
+	close_port(p);
+	p->listener = listener_open(role_loop(d->role), fd, on_connection, p);
+	if (!d->going)
+		listener_pause(p->listener);
+}
+
+static void
+meet(void *self, enum role_id who, unsigned index, int fd)
+{
+	struct smtpd *d = self;
+
+	if (who == ROLE_QUEUE)
+		intake_attach(d->server.intake, fd);
+	else if (who == ROLE_AUTH)
+		logins_attach(d->server.logins, index, fd);
+	else
+		close(fd);
+}
+
+static void
+go(void *self)
+{
+	struct smtpd *d = self;
+
+	d->going = true;
+	for (size_t i = 0; i < d->n_ports; i++)
+		if (d->ports[i].listener != NULL)
+			listener_resume(d->ports[i].listener);
+	role_ready(d->role);
+}
+
+static void
+on_drained(void *arg)
+{
+	struct smtpd *d = arg;
+
+	role_done(d->role);
+}
+
+static void
+drain(void *self)
+{
+	struct smtpd *d = self;
+
+	d->draining = true;
+	for (size_t i = 0; i < d->n_ports; i++)
+		close_port(&d->ports[i]);
+	balancers_free(&d->balancers);
+	server_drain(&d->server, on_drained, d);
+}
+
+static void
+add_row(struct buf *rows, const char *name, uint64_t n)
+{
+	buf_addz(rows, name);
+	buf_addc(rows, ' ');
+	buf_addn(rows, n);
+	buf_addc(rows, '\n');
+}
+
+static void
+stats(void *self, struct buf *rows)
+{
+	const struct smtpd  *d = self;
+	const struct counts *n = &d->server.counts;
+
+	add_row(rows, "smtp_sessions", d->server.sessions.n);
+	add_row(rows, "connections_total", n->sessions);
+	add_row(rows, "accepted_messages_total", n->accepted);
+	add_row(rows, "accepted_bytes_total", n->accepted_octets);
+	add_row(rows, "rejected_total", n->rejected);
+	add_row(rows, "auth_failures_total", n->auth_failures);
+	add_row(rows, "turned_away_total", n->turned_away);
+}
+
+int
+smtpd_main(unsigned index)
+{
+	static const struct role_hooks hooks = {
+		.start = start,
+		.config = configure,
+		.listener = listen_on,
+		.peer = meet,
+		.go = go,
+		.drain = drain,
+		.stats = stats,
+	};
+	struct smtpd *d = mem_zero(sizeof *d);
+
+	return role_run(ROLE_SMTPD, index, &hooks, d);
+}
