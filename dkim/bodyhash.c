@@ -103,14 +103,13 @@ flush_stage(struct bodyhash *h)
 static void
 emit(struct bodyhash *h, struct str run)
 {
-	if (run.n == 0)
-		return;
-	if (run.n > STAGE - h->staged || run.n >= DIRECT)
-		flush_stage(h);
 	if (run.n >= DIRECT) {
+		flush_stage(h);
 		must(EVP_DigestUpdate(h->sha, run.p, run.n));
 		return;
 	}
+	if (run.n > STAGE - h->staged)
+		flush_stage(h);
 	memcpy(h->stage + h->staged, run.p, run.n);
 	h->staged += run.n;
 }
@@ -160,16 +159,14 @@ feed_run(struct bodyhash *h, struct str s)
 	if (s.n > 0 && h->cr)
 		resolve_cr(h, &s);
 	/* White space in front of a line end is none of the content. */
-	if (h->blank && str_starts(s, STR("\r\n")))
+	if (h->blank && s.n > 1 && s.p[0] == '\r' && s.p[1] == '\n')
 		h->blank = false;
-	if (str_ends(s, STR("\r"))) {
+	if (s.n > 0 && s.p[s.n - 1] == '\r') {
 		h->cr = true;
-		s = str_sub(s, 0, s.n - 1);
+		s.n--;
 	}
-	while (str_ends(s, STR("\r\n"))) {
-		s = str_sub(s, 0, s.n - 2);
+	for (; s.n > 1 && s.p[s.n - 1] == '\n' && s.p[s.n - 2] == '\r'; s.n -= 2)
 		ends++;
-	}
 	if (s.n > 0) {
 		emit_held(h);
 		emit(h, s);
@@ -192,9 +189,20 @@ is_rough(struct str s, size_t i)
 	return s.p[i] == ' ' && (i + 1 == s.n || is_wsp(s.p[i + 1]) || s.p[i + 1] == '\r');
 }
 
-/* The same for LANE octets at once: true if there is one among them. */
-static bool
-has_rough(const char *p)
+/* Place of the first octet that is not 0, as it lies in memory. */
+static size_t
+first_set(uint64_t octets)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (size_t)__builtin_ctzll(octets) / 8;
+#else
+	return (size_t)__builtin_clzll(octets) / 8;
+#endif
+}
+
+/* The same for LANE octets at once: the place of the first one, or LANE. Reads one octet more. */
+static size_t
+find_rough(const char *p)
 {
 	lane     here, next, found;
 	uint64_t half[2];
@@ -204,7 +212,9 @@ has_rough(const char *p)
 	found = (lane)(here == '\t') |
 	        ((lane)(here == ' ') & ((lane)(next == ' ') | (lane)(next == '\t') | (lane)(next == '\r')));
 	memcpy(half, &found, sizeof half);
-	return (half[0] | half[1]) != 0;
+	if (half[0] != 0)
+		return first_set(half[0]);
+	return half[1] != 0 ? LANE / 2 + first_set(half[1]) : LANE;
 }
 
 /* Length of the run at the start of `s` that relaxed leaves as it is. */
@@ -213,8 +223,13 @@ smooth_length(struct str s)
 {
 	size_t i = 0;
 
-	while (i + LANE < s.n && !has_rough(s.p + i))
-		i += LANE;
+	while (i + LANE < s.n) {
+		size_t n = find_rough(s.p + i);
+
+		i += n;
+		if (n < LANE)
+			return i;
+	}
 	while (i < s.n && !is_rough(s, i))
 		i++;
 	return i;
@@ -242,9 +257,9 @@ feed_relaxed(struct bodyhash *h, struct str s)
 			s = skip_wsp(s);
 		n = smooth_length(s);
 		feed_run(h, str_sub(s, 0, n));
-		s = str_skip(s, n);
-		if (s.n == 0)
+		if (n == s.n)
 			return;
+		s = (struct str){s.p + n, s.n - n};
 		/* White space is next, so a CR before it ended no line. */
 		if (h->cr)
 			resolve_cr(h, &s);
