@@ -18,6 +18,9 @@ CLANG   := build/clang
 FUZZ    := build/fuzz
 
 SANITIZE := -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true
+# What a command says is shown only if it fails.
+quiet = said=$$($(1) 2>&1) || { echo "$$said"; exit 1; }
+
 STRICT   := -Dtests=enabled --werror
 
 .PHONY: all run test asan lint clang bench fuzz soak install clean prepare prepare-test
@@ -65,16 +68,16 @@ prepare-test:
 	@etc/prepare test
 
 $(RELEASE)/build.ninja:
-	@meson setup $(RELEASE) --buildtype=release -Ddebug=true -Dtests=disabled --prefix=$(PREFIX) >/dev/null
+	@$(call quiet,meson setup $(RELEASE) --buildtype=release -Ddebug=true -Dtests=disabled --prefix=$(PREFIX))
 
 $(TEST)/build.ninja:
-	@meson setup $(TEST) $(STRICT) >/dev/null
+	@$(call quiet,meson setup $(TEST) $(STRICT))
 
 $(ASAN)/build.ninja:
-	@meson setup $(ASAN) $(STRICT) $(SANITIZE) >/dev/null
+	@$(call quiet,meson setup $(ASAN) $(STRICT) $(SANITIZE))
 
 $(CLANG)/build.ninja:
-	@CC=clang-14 meson setup $(CLANG) $(STRICT) >/dev/null
+	@$(call quiet,CC=clang-14 meson setup $(CLANG) $(STRICT))
 
 $(FUZZ)/build.ninja:
-	@CC=clang-14 meson setup $(FUZZ) $(STRICT) $(SANITIZE) -Dfuzz=true >/dev/null
+	@$(call quiet,CC=clang-14 meson setup $(FUZZ) $(STRICT) $(SANITIZE) -Dfuzz=true)
