@@ -282,7 +282,8 @@ apply_row(struct maker *m, const struct row *row)
 	for (size_t i = 0; i < t->n_nodes; i++) {
 		if (t->nodes[i].row != row || t->nodes[i].from_env != env)
 			continue;
-		apply(m, row, &t->nodes[i]);
+		if (!t->nodes[i].broken)
+			apply(m, row, &t->nodes[i]);
 		any = true;
 	}
 	if (!any && !m->carried)

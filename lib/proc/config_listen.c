@@ -171,6 +171,7 @@ parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, s
 	struct config     *c = m->c;
 	size_t             i, first = c->n_listens;
 	struct listen_conf l = {0};
+	unsigned           errors = m->errors;
 	bool               optional = false;
 
 	for (i = 0; i < n;) {
@@ -197,6 +198,8 @@ parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, s
 		conf_problem(m, CONF_ERROR, words[0].at, "\"listen\" begins with an address");
 		conf_hint(m, "write listen :587 %.*s", S(words[0].text));
 	}
+	if (m->errors > errors) /* a listener without the option that was mistyped would be judged wrongly */
+		c->n_listens = first;
 	for (i = first; i < c->n_listens; i++) {
 		l.addr = c->listens[i].addr;
 		l.origin = c->listens[i].origin;

@@ -230,8 +230,11 @@ run(struct parser *p, const struct row *row)
 	struct word w, key = {0};
 
 	for (;;) {
+		unsigned   errors = p->m->errors;
 		enum token t = lexer_next(&p->lex, &w);
+		bool       broken = p->m->errors > errors;
 
+		p->node.broken = (p->in && p->node.broken) || broken;
 		if (row != NULL && !p->in && (t == TOKEN_WORD || t == TOKEN_OPEN)) {
 			key = (struct word){str_of(row->name), w.at, false, false};
 			begin(p, &key, p->lex.start);
@@ -251,10 +254,12 @@ run(struct parser *p, const struct row *row)
 		} else if (p->in && (t == TOKEN_EOF || row == NULL || (row->flags & ROW_REPEAT) != 0)) {
 			if (p->in_block)
 				conf_problem(p->m, CONF_ERROR, p->opened, "this block is never closed");
+			p->node.broken = p->node.broken || p->in_block;
 			finish(p);
 		}
 		if (t == TOKEN_EOF)
 			return;
+		p->node.broken = p->node.broken || broken; /* a word that began it */
 	}
 }
 

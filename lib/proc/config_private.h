@@ -72,6 +72,7 @@ struct node {
 	struct word      *words;
 	size_t            n, block;
 	bool              from_env;
+	bool              broken; /* its text had a mistake: told, and not looked at any further */
 	struct origin     origin;
 };
 

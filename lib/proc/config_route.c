@@ -79,8 +79,7 @@ parse_via(struct maker *m, const struct row *row UNUSED, void *base, struct word
 
 			conf_problem(m, CONF_ERROR, words[1].at, "\"%.*s\" is not one of tls, starttls, "
 			             "implicit-tls or opportunistic", S(words[1].text));
-			if (near != NULL)
-				conf_hint(m, "did you mean \"%s\"?", near);
+			conf_hint(m, "did you mean \"%s\"?", near != NULL ? near : "tls");
 			return;
 		}
 		r->tls = i <= ROUTE_TLS ? (enum route_tls)i : tls_by_port(r->port);

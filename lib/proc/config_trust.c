@@ -7,7 +7,7 @@
 
 #define OPEN_RELAY "i-know-this-is-an-open-relay"
 
-enum { WIDEST_4 = 8, WIDEST_6 = 32 };
+enum { WIDEST_4 = 8, WIDEST_6 = 32, SHOWN_NETS = 4 };
 
 static const char *const words_of_trust[] = {"loopback", "none", "container-net", OPEN_RELAY, NULL};
 
@@ -166,6 +166,39 @@ parse_trust(struct maker *m, const struct row *row, void *base UNUSED, struct wo
 }
 
 static bool
+same_origin(const struct origin *a, const struct origin *b)
+{
+	return a->line == b->line && a->column == b->column &&
+	       str_eq(str_of(a->file), str_of(b->file));
+}
+
+/* For people, what one word stands for is one row: `i` counts words. */
+static bool
+show(struct view *v, const struct row *row, const struct config *c, size_t i)
+{
+	size_t first = 0, end;
+
+	for (;; first = end, i--) {
+		if (first == c->n_trusts)
+			return false;
+		for (end = first + 1; end < c->n_trusts; end++)
+			if (!same_origin(&c->trusts[first].origin, &c->trusts[end].origin))
+				break;
+		if (i == 0)
+			break;
+	}
+	v->origin = c->trusts[first].origin;
+	for (size_t k = first; k < end && end - first <= SHOWN_NETS; k++) {
+		buf_addc(v->out, ' ');
+		cidr_format(v->out, &c->trusts[k].net);
+	}
+	if (end - first > SHOWN_NETS)
+		buf_addz(v->out, " container-net");
+	conf_put_block(v, row->block, &c->trusts[first]);
+	return true;
+}
+
+static bool
 format_trust(struct view *v, const struct row *row, const void *base, size_t i)
 {
 	const struct config *c = base;
@@ -175,6 +208,8 @@ format_trust(struct view *v, const struct row *row, const void *base, size_t i)
 		buf_addz(v->out, " none");
 		return true;
 	}
+	if (v->show)
+		return show(v, row, c, i);
 	if (i >= c->n_trusts)
 		return false;
 	v->origin = c->trusts[i].origin;
