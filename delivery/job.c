@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: ISC */
+#include "delivery/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "delivery/conn.h"
+#include "delivery/destination.h"
+#include "delivery/setup.h"
+#include "delivery/signer.h"
+#include "lib/proc/channel.h"
+#include "lib/util/mem.h"
+#include "lib/util/time.h"
+
+enum {
+	WAIT_LIMIT_MS = 5 * 60 * 1000,  /* for a connection */
+	TOTAL_LIMIT_MS = 60 * 60 * 1000, /* a server that takes an octet a minute gets no more */
+	OUTCOME_MAX = 1536 * 1024,
+};
+
+static size_t
+texts_size(const struct wire_lease *l)
+{
+	return l->lane.n + l->envelope.n + l->body.n;
+}
+
+static struct str
+keep(char **at, struct str s)
+{
+	struct str kept = {*at, s.n};
+
+	if (s.n > 0)
+		memcpy(*at, s.p, s.n);
+	*at += s.n;
+	return kept;
+}
+
+static void
+job_free(struct job *j)
+{
+	struct worker *w = j->worker;
+
+	signer_cancel(j->signing);
+	list_remove(&w->jobs, &j->all);
+	w->held_bytes -= j->memory_n;
+	mail_free(&j->mail);
+	envelope_free(&j->env);
+	buf_free(&j->fields);
+	buf_free(&j->dkim);
+	buf_free(&j->facts);
+	buf_free(&j->mta);
+	setup_unref(j->setup);
+	free(j->memory);
+	free(j);
+	if (w->job_gone != NULL)
+		w->job_gone(w);
+}
+
+static void
+count(struct worker *w, const struct mail *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		unsigned class = m->targets[i].code / 100;
+
+		w->count.delivered += class == 2;
+		w->count.deferred += class == 4;
+		w->count.refused += class == 5;
+	}
+}
+
+void
+job_done(struct job *j)
+{
+	struct buf          replies = BUF(OUTCOME_MAX);
+	struct wire_outcome o = {.id = j->id, .part = j->part, .token = j->token};
+
+	for (size_t i = 0; i < j->mail.n; i++) {
+		if (i > 0)
+			buf_addc(&replies, '\n');
+		reply_format(&replies, mail_reply(&j->mail, i));
+	}
+	o.scope = (uint8_t)j->mail.scope;
+	o.relayed_dsn = j->mail.dsn;
+	o.replies = buf_str(&replies);
+	o.mta = buf_str(&j->mta);
+	o.facts = buf_str(&j->facts);
+	o.dkim = buf_str(&j->dkim);
+	count(j->worker, &j->mail);
+	if (j->worker->queue != NULL)
+		channel_send(j->worker->queue, WIRE_OUTCOME, &o, -1);
+	buf_free(&replies);
+	job_free(j);
+}
+
+void
+job_fail(struct job *j, struct reply r, unsigned scope)
+{
+	mail_settle_all(&j->mail, r, scope);
+	job_done(j);
+}
+
+/* Out of whatever it is in. */
+static void
+detach(struct job *j)
+{
+	if (j->conn != NULL)
+		conn_abort(j->conn, j);
+	else if (j->destination != NULL)
+		destination_remove(j->destination, j);
+}
+
+void
+job_drop(struct job *j)
+{
+	detach(j);
+	job_free(j);
+}
+
+static void
+signed_(void *arg, const struct signature *sig)
+{
+	struct job *j = arg;
+
+	j->signing = NULL;
+	if (!sig->ok) {
+		struct buf text = BUF(REPLY_TEXT_MAX);
+
+		buf_addz(&text, "the message could not be signed: ");
+		buf_add(&text, sig->why);
+		job_fail(j, (struct reply){.code = 451, .status = {4, 3, 0}, .text = buf_str(&text)},
+		         SCOPE_MESSAGE);
+		buf_free(&text);
+		return;
+	}
+	buf_add(&j->fields, sig->fields);
+	buf_add(&j->dkim, sig->dkim);
+	j->mail.signature = buf_str(&j->fields);
+	j->waiting_ms = time_mono_ms();
+	j->destination = destination_find(j->worker, j->setup, j->lane);
+	destination_add(j->destination, j);
+}
+
+/* Which of the envelope's recipients are meant; false if the list is not one. */
+static bool
+parse_targets(struct job *j, struct str list)
+{
+	struct str rest = list, word;
+	size_t     room = 0;
+	uint64_t   at;
+
+	while (str_word(&rest).n > 0)
+		room++;
+	if (room == 0 || room > j->env.n_rcpts)
+		return false;
+	j->mail.targets = mem_array(room, sizeof *j->mail.targets);
+	while ((word = str_word(&list)).n > 0) {
+		if (!str_number(word, j->env.n_rcpts - 1, &at))
+			return false;
+		j->mail.targets[j->mail.n++].rcpt = &j->env.rcpts[at];
+	}
+	return true;
+}
+
+static struct job *
+create(struct worker *w, const struct wire_lease *l)
+{
+	struct job *j = mem_zero(sizeof *j);
+	char       *at;
+
+	j->worker = w;
+	j->setup = setup_ref(w->setup);
+	j->id = l->id;
+	j->part = l->part;
+	j->token = l->token;
+	j->started_ms = time_mono_ms();
+	j->memory_n = texts_size(l);
+	j->memory = at = mem_resize(NULL, j->memory_n + 1, 1);
+	j->lane = keep(&at, l->lane);
+	mail_init(&j->mail, &j->env);
+	j->fields = BUF(64 * 1024);
+	j->dkim = BUF(2048);
+	j->facts = BUF(2048);
+	j->mta = BUF(512);
+	w->held_bytes += j->memory_n;
+	list_push(&w->jobs, &j->all);
+	if (!envelope_parse(&j->env, keep(&at, l->envelope)))
+		j->env = (struct envelope){0};
+	j->mail.body = keep(&at, l->body);
+	j->mail.size = l->size;
+	return j;
+}
+
+/* The queue asks for something that cannot be: as many replies as it wanted, all the same. */
+static void
+refuse(struct job *j, struct str list)
+{
+	struct reply r = REPLY(451, 4, 3, 0, "the stored envelope cannot be read");
+	size_t       n = 0;
+
+	while (str_word(&list).n > 0)
+		n++;
+	free(j->mail.targets);
+	j->mail.targets = mem_array(n + 1, sizeof *j->mail.targets);
+	j->mail.n = n;
+	job_fail(j, r, SCOPE_MESSAGE);
+}
+
+void
+job_start(struct worker *w, const struct wire_lease *l, int fd)
+{
+	struct job           *j = create(w, l);
+	struct signer_request r = {.id = j->id, .config = j->setup->config, .env = &j->env, .size = l->size};
+
+	j->mail.fd = fd;
+	if (j->env.n_rcpts == 0 || !parse_targets(j, l->rcpts) || (fd < 0 && j->mail.body.n != l->size)) {
+		refuse(j, l->rcpts);
+		return;
+	}
+	r.body = j->mail.body;
+	r.fd = fd;
+	r.again = j->mail.n < j->env.n_rcpts;
+	j->signing = signer_start(w->signer, &r, signed_, j);
+}
+
+static void
+expire(struct job *j)
+{
+	detach(j);
+	job_fail(j, REPLY(451, 4, 4, 2, "took too long: given up for now"), SCOPE_LANE);
+}
+
+void
+job_tick(struct worker *w)
+{
+	int64_t     now = time_mono_ms();
+	struct job *j;
+	bool        again = true;
+
+	/* Ending one may end its neighbour on the same connection: so one at a time. */
+	while (again) {
+		again = false;
+		LIST_EACH(&w->jobs, j, struct job, all) {
+			int64_t age = now - j->started_ms;
+
+			if (age < WAIT_LIMIT_MS)
+				return;
+			if (age < TOTAL_LIMIT_MS && j->conn != NULL)
+				continue;
+			expire(j);
+			again = true;
+			break;
+		}
+	}
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker - what the parts of one delivery process share.
+ */
+#ifndef DELIVERY_WORKER_H
+#define DELIVERY_WORKER_H
+
+#include "lib/util/hash.h"
+#include "lib/util/list.h"
+
+struct channel;
+struct dns;
+struct loop;
+struct setup;
+struct signer;
+struct timer;
+
+enum {
+	CONNS_MAX = 500, /* of this process, idle ones included */
+	IDLE_MAX = 200,
+};
+
+/* A family (IPv6 or IPv4) that got through or did not; mono clock, 0: never. */
+struct family {
+	int64_t good_ms, bad_ms;
+};
+
+struct counters {
+	uint64_t delivered, deferred, refused; /* recipients */
+	uint64_t connections, reused;          /* made; mails on one that was there */
+	uint64_t lookups;
+};
+
+struct worker {
+	struct loop    *loop;
+	struct dns     *dns;
+	struct setup   *setup; /* of the newest configuration */
+	struct signer  *signer;
+	struct channel *queue; /* NULL: gone */
+	struct hash     destinations;
+	struct list     all;      /* destinations, retired ones included */
+	struct list     resting;  /* destinations without work, the longest first */
+	struct list     starved;  /* destinations that wait for a connection to become free */
+	struct list     idle;     /* connections without work, the longest first */
+	struct timer   *idle_end;
+	size_t          n_conns;
+	struct list     jobs;     /* oldest first */
+	uint64_t        held_bytes;
+	struct family   family[2]; /* IPv4, IPv6 */
+	struct counters count;
+	/* A job has ended: capacity has become free, or the drain may be over. */
+	void (*job_gone)(struct worker *w);
+};
+
+#endif
