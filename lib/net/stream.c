@@ -578,11 +578,13 @@ stream_finish(struct stream *s)
 	end_step(s);
 }
 
-/* Taking has made room for what waits in the kernel or in OpenSSL. */
+/* Taking makes room for what waits in the kernel or in OpenSSL, or leaves a buffer to be freed. */
 static void
 taken(struct stream *s)
 {
-	if (s->conn.more || (!s->reading && wants_read(s)))
+	bool idle = !s->busy && s->in.n == 0 && s->in.p != NULL;
+
+	if (idle || s->conn.more || (!s->reading && wants_read(s)))
 		loop_defer(s->loop, &s->turn);
 }
 

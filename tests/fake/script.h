@@ -61,6 +61,7 @@
  *     gone ROLE         the channel's other end dies
  *     clog ROLE N       channel_unsent() says N from now on
  *     let NAME VALUE    bind; VALUE with escapes
+ *     fill NAME N TEXT  bind NAME to N times TEXT, with escapes
  *     text NAME [lf]    the lines up to one that is only `end` are bound to NAME, each with CRLF (or LF)
  *     ignore NAME       frames of that name may come at any time and are dropped
  *     do WORD REST      the fixture's own step
