@@ -19,6 +19,9 @@ static const struct verb verbs[] = {
 	{"user", cmd_user, "add NAME [--from PATTERN] [--password-file FILE|-] | list | rm NAME", "who may log in",
 	 "add makes a password and shows it once, unless --password-file gives one. --from limits what the\n"
 	 "user may send as (ann@example.com, *@example.com); give it again for a second pattern.\n"},
+	{"dkim", cmd_dkim, "new DOMAIN [--selector S] | list", "keys that sign mail, and their DNS records",
+	 "new makes an RSA and an Ed25519 key in the state folder and prints the records to publish.\n"
+	 "Without --selector they are called HOST-YYYYMM and HOST-YYYYMMe.\n"},
 	{"pause", cmd_pause, "[DOMAIN]", "stop deliveries, go on accepting", NULL},
 	{"resume", cmd_resume, "[DOMAIN]", "go on with deliveries", NULL},
 	{"readyz", cmd_readyz, "", "can mail be accepted now? exit code 0: yes", NULL},
