@@ -9,6 +9,7 @@ enum state {
 	DOT_CR,     /* the same and a CR, held back */
 	IN_LINE,
 	AFTER_CR, /* a CR, passed on already */
+	AFTER_LF, /* a bare one, repaired: a new line, but no place for a dot to mean anything */
 };
 
 /* One call's view: octets from `from` up to where we are have not been passed on. */
@@ -77,7 +78,7 @@ bare_lf(struct walk *w)
 		fault(d, DATA_BARE_LF);
 	}
 	w->at++;
-	end_line(d, IN_LINE);
+	end_line(d, AFTER_LF);
 }
 
 /* Move to the end of this line or of the input: two searches a line, no loop over octets. */
@@ -124,7 +125,9 @@ step(struct walk *w)
 		d->state = IN_LINE;
 		scan_line(w);
 		return;
+	case AFTER_LF:
 	case IN_LINE:
+		d->state = IN_LINE;
 		scan_line(w);
 		return;
 	case AFTER_CR:
@@ -183,7 +186,7 @@ data_finish(struct data *d, data_fn *out, void *arg)
 {
 	if (d->state == AFTER_CR)
 		fault(d, DATA_BARE_CR);
-	if (d->state != LINE_START && d->fault == DATA_FINE)
+	if (d->state != LINE_START && d->state != AFTER_LF && d->fault == DATA_FINE)
 		out(arg, STR("\r\n"));
 	d->ended = true;
 }

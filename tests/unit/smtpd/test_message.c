@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: ISC */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/mail/ids.h"
+#include "lib/proc/config.h"
+#include "lib/proc/wire.h"
+#include "smtpd/message.h"
+
+#define S(z) {z, sizeof(z) - 1}
+#define RECEIVED "Received: by test\r\n"
+#define DATE "Date: Fri, 02 Jan 2026 03:04:05 +0000\r\n"
+#define ID "Message-ID: <$ID@mail.example.com>\r\n"
+#define REST DATE ID
+
+static struct config config = {.hostname = S("mail.example.com")};
+static struct trust_conf loopback;
+
+static const struct row {
+	const char *name;
+	const char *in;  /* as sent before the dot */
+	const char *out; /* NULL: refused; $ID stands for the id */
+	unsigned    code, fixed, hops;
+	const char *author, *why;
+} rows[] = {
+	{"a whole message stays as it is",
+	 "From: A <a@example.com>\r\nDate: x\r\nMessage-ID: <1@x>\r\nX-Odd :  y \r\n\tz\r\n\r\nbody\r\n",
+	 RECEIVED "From: A <a@example.com>\r\nDate: x\r\nMessage-ID: <1@x>\r\nX-Odd :  y \r\n\tz\r\n\r\nbody\r\n", 250, 0, 0,
+	 "example.com", NULL},
+	{"date and id are added", "From: a@example.com\r\n\r\nbody\r\n", RECEIVED "From: a@example.com\r\n" REST "\r\nbody\r\n",
+	 250, FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"empty ones are replaced", "From: a@example.com\r\nDate:\r\nMessage-ID: \r\n \r\n\r\n",
+	 RECEIVED "From: a@example.com\r\n" REST "\r\n", 250, FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"From is made of the reverse-path", "Subject: s\r\n\r\nbody\r\n",
+	 RECEIVED "Subject: s\r\nFrom: env@example.com\r\n" REST "\r\nbody\r\n", 250,
+	 FIXED_FROM | FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"Bcc goes with its folds", "From: a@example.com\r\nBcc: x@y.net,\r\n z@y.net\r\nSubject: s\r\nBCC: q@y.net\r\n\r\n",
+	 RECEIVED "From: a@example.com\r\nSubject: s\r\n" REST "\r\n", 250, FIXED_BCC | FIXED_DATE | FIXED_MESSAGE_ID, 0,
+	 "example.com", NULL},
+	{"Return-Path and Resent-Bcc go", "Return-Path: <a@b>\r\nFrom: a@example.com\r\nResent-Bcc: x\r\n\r\n",
+	 RECEIVED "From: a@example.com\r\n" REST "\r\n", 250,
+	 FIXED_BCC | FIXED_RETURN_PATH | FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"addresses are completed", "From: root (Cron)\r\nTo: ann, Bob <bob>, \"C, D\" <c@x.net>\r\nReply-To: root\r\n\r\n",
+	 RECEIVED "From: root@own.example.com (Cron)\r\nTo: ann@own.example.com, Bob <bob@own.example.com>, "
+	          "\"C, D\" <c@x.net>\r\nReply-To: root@own.example.com\r\n" REST "\r\n",
+	 250, FIXED_ADDRESS | FIXED_DATE | FIXED_MESSAGE_ID, 0, "own.example.com", NULL},
+	{"groups and odd lists pass", "From: a@example.com\r\nTo: undisclosed-recipients:;\r\nCc: @@nonsense@@\r\n\r\n",
+	 RECEIVED "From: a@example.com\r\nTo: undisclosed-recipients:;\r\nCc: @@nonsense@@\r\n" REST "\r\n", 250,
+	 FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"hops are counted", "Received: 1\r\nReceived: 2\r\nFrom: a@example.com\r\n\r\n",
+	 RECEIVED "Received: 1\r\nReceived: 2\r\nFrom: a@example.com\r\n" REST "\r\n", 250, FIXED_DATE | FIXED_MESSAGE_ID, 2,
+	 "example.com", NULL},
+	{"several authors of ours", "From: a@example.com, b@own.example.com\r\nSender: a@example.com\r\n\r\n",
+	 RECEIVED "From: a@example.com, b@own.example.com\r\nSender: a@example.com\r\n" REST "\r\n", 250,
+	 FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"one foreign author", "From: a@example.com, b@other.net\r\n\r\n", NULL, 550, 0, 0, NULL, "from-refused"},
+	{"a foreign author behind a display name that lies", "From: \"a@example.com\" <b@other.net>\r\n\r\n", NULL, 550, 0, 0,
+	 NULL, "from-refused"},
+	{"a foreign author in folds and comments", "From: (x)\r\n b (y) @ (z)\r\n\tother.net\r\n\r\n", NULL, 550, 0, 0, NULL,
+	 "from-refused"},
+	{"a foreign Sender", "From: a@example.com\r\nSender: b@other.net\r\n\r\n", NULL, 550, 0, 0, NULL, "from-refused"},
+	{"a foreign Resent-From", "Resent-From: b@other.net\r\nFrom: a@example.com\r\n\r\n", NULL, 550, 0, 0, NULL, "from-refused"},
+	{"two From fields", "From: a@example.com\r\nFrom: b@other.net\r\n\r\n", NULL, 550, 0, 0, NULL, "content"},
+	{"two From fields in other letters", "From: a@example.com\r\nFROM : a@example.com\r\n\r\n", NULL, 550, 0, 0, NULL, "content"},
+	{"an empty From", "From:\r\n\r\n", NULL, 550, 0, 0, NULL, "content"},
+	{"a From without an address", "From: Ann Other\r\n\r\n", NULL, 550, 0, 0, NULL, "content"},
+	{"a From of nobody", "From: Nobody <>\r\n\r\n", NULL, 550, 0, 0, NULL, "from-refused"},
+	{"a From that is broken", "From: a@example.com b@other.net\r\n\r\n", NULL, 550, 0, 0, NULL, "content"},
+	{"no header at all", "just text\r\nmore\r\n",
+	 RECEIVED "From: env@example.com\r\n" REST "\r\njust text\r\nmore\r\n", 250,
+	 FIXED_SEPARATOR | FIXED_FROM | FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"a header that breaks off", "From: a@example.com\r\njust text\r\n\r\nmore\r\n",
+	 RECEIVED "From: a@example.com\r\n" REST "\r\njust text\r\n\r\nmore\r\n", 250,
+	 FIXED_SEPARATOR | FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"a mailbox file's line", "From a@example.com Fri Jan  2\r\nFrom: a@example.com\r\n\r\n",
+	 RECEIVED "From: a@example.com\r\n" REST "\r\n", 250, FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"an empty header", "\r\nbody\r\n", RECEIVED "From: env@example.com\r\n" REST "\r\nbody\r\n", 250,
+	 FIXED_FROM | FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"an empty message", "", RECEIVED "From: env@example.com\r\n" REST "\r\n", 250,
+	 FIXED_FROM | FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"a header alone", "From: a@example.com\r\n", RECEIVED "From: a@example.com\r\n" REST "\r\n", 250,
+	 FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+	{"a continuation without a field", " From: b@other.net\r\nFrom: a@example.com\r\n\r\n",
+	 RECEIVED "From: env@example.com\r\n" REST "\r\n From: b@other.net\r\nFrom: a@example.com\r\n\r\n", 250,
+	 FIXED_SEPARATOR | FIXED_FROM | FIXED_DATE | FIXED_MESSAGE_ID, 0, "example.com", NULL},
+};
+
+static struct policy policy = {.config = &config};
+
+static struct fixup
+plan(void)
+{
+	return (struct fixup){.policy = &policy,
+	                      .received = STR(RECEIVED),
+	                      .own_domain = STR("own.example.com"),
+	                      .sender = STR("env@example.com"),
+	                      .id = (uint64_t)1767323045000 << 20,
+	                      .now_ms = 1767323045000};
+}
+
+static int
+set_up(void **state)
+{
+	static struct str more[] = {S("example.com"), S("own.example.com")};
+
+	(void)state;
+	config.domains = (struct strs){more, 2};
+	assert_true(cidr_parse(STR("127.0.0.0/8"), &loopback.net));
+	assert_true(addr_parse(STR("127.0.0.1"), &policy.client));
+	config.trusts = &loopback;
+	config.n_trusts = 1;
+	return 0;
+}
+
+static void
+expand(struct buf *out, const char *text)
+{
+	struct str rest = str_of(text);
+	ptrdiff_t  at;
+
+	while ((at = str_find_str(rest, STR("$ID"))) >= 0) {
+		buf_add(out, str_sub(rest, 0, (size_t)at));
+		id_format(out, plan().id);
+		rest = str_skip(rest, (size_t)at + 3);
+	}
+	buf_add(out, rest);
+}
+
+static void
+feed(struct message *m, struct str in, size_t piece)
+{
+	while (in.n > 0) {
+		size_t n = message_feed(m, str_sub(in, 0, piece));
+
+		assert_int_equal(n, in.n < piece ? in.n : piece);
+		in = str_skip(in, n);
+	}
+}
+
+static void
+play(struct messages *ms, const struct row *row, size_t piece)
+{
+	struct fixup    p = plan();
+	struct message *m = message_create(ms, &p, 100000);
+	struct buf      want = BUF(8192);
+	struct reply    r;
+
+	message_expect(m, DATA_COUNTED, false);
+	feed(m, str_of(row->in), piece);
+	r = message_finish(m);
+	assert_int_equal(r.code, row->code);
+	if (row->out != NULL) {
+		expand(&want, row->out);
+		if (!str_eq(buf_str(&m->text), buf_str(&want)))
+			fail_msg("got:\n%.*s", (int)m->text.n, m->text.p);
+		assert_int_equal(m->fix.fixed, row->fixed);
+		assert_int_equal(m->fix.hops, row->hops);
+		assert_true(str_eq(m->fix.header_from, str_of(row->author)));
+		assert_int_equal(message_size(m), want.n);
+	} else {
+		assert_string_equal(m->why, row->why);
+		assert_true(r.text.n > 0);
+	}
+	message_destroy(ms, m);
+	buf_free(&want);
+}
+
+static void
+headers_are_repaired_however_they_come(void **state)
+{
+	static const size_t pieces[] = {100000, 1, 2, 3, 7, 17};
+	struct messages     ms;
+
+	(void)state;
+	messages_init(&ms);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		print_message("%s\n", rows[i].name);
+		for (size_t j = 0; j < ARRAY_LEN(pieces); j++)
+			play(&ms, &rows[i], pieces[j]);
+	}
+	messages_free(&ms);
+}
+
+/* The one line of the requirement's own sample message and its published body hash. */
+static void
+the_body_is_hashed(void **state)
+{
+	struct messages ms;
+	struct fixup    p = plan();
+	struct message *m;
+	struct buf      bh = BUF(BODYHASH_TEXT), again = BUF(BODYHASH_TEXT);
+	struct bodyhash *h = bodyhash_create(CANON_RELAXED);
+
+	(void)state;
+	messages_init(&ms);
+	m = message_create(&ms, &p, 100000);
+	message_expect(m, DATA_DOTTED, false);
+	(void)message_feed(m, STR("From: a@example.com\r\n\r\nsome  text \r\n\r\n.\r\n"));
+	assert_true(m->data.ended);
+	assert_int_equal(message_finish(m).code, 250);
+	bodyhash_finish_text(m->hash, &bh);
+	bodyhash_feed(h, STR("some  text \r\n\r\n"));
+	bodyhash_finish_text(h, &again);
+	assert_true(str_eq(buf_str(&bh), buf_str(&again)));
+	assert_false(m->eightbit);
+	message_destroy(&ms, m);
+	messages_free(&ms);
+	bodyhash_destroy(h);
+	buf_free(&bh);
+	buf_free(&again);
+}
+
+static void
+too_much_is_refused(void **state)
+{
+	struct messages ms;
+	struct fixup    p = plan();
+	struct message *m;
+
+	(void)state;
+	messages_init(&ms);
+	m = message_create(&ms, &p, 30);
+	message_expect(m, DATA_DOTTED, false);
+	(void)message_feed(m, STR("From: a@example.com\r\n\r\n1234567\r\n.\r\n"));
+	assert_int_equal(message_finish(m).code, 552);
+	assert_string_equal(m->why, "too-big");
+	message_destroy(&ms, m);
+
+	/* A header without end must not fill the memory. */
+	m = message_create(&ms, &p, 100 << 20);
+	message_expect(m, DATA_DOTTED, false);
+	for (size_t i = 0; i < 30000; i++)
+		(void)message_feed(m, STR("X-Field: 0123456789\r\n"));
+	assert_true(m->raw.cap <= 2 * MESSAGE_HEAD_MAX);
+	(void)message_feed(m, STR(".\r\n"));
+	assert_int_equal(message_finish(m).code, 552);
+	message_destroy(&ms, m);
+	messages_free(&ms);
+}
+
+static void
+large_ones_go_to_the_descriptor(void **state)
+{
+	struct messages ms;
+	struct fixup    p = plan();
+	struct message *m;
+	FILE           *f = tmpfile();
+	uint64_t        fed = 0;
+
+	(void)state;
+	assert_non_null(f);
+	messages_init(&ms);
+	m = message_create(&ms, &p, 100 << 20);
+	message_expect(m, DATA_DOTTED, false);
+	(void)message_feed(m, STR("From: a@example.com\r\n\r\n"));
+	while (fed < 3 << 20) {
+		(void)message_feed(m, STR("0123456789012345678901234567890123456789\r\n"));
+		fed += 42;
+		if (message_wants_spill(m)) {
+			assert_true(m->text.n <= WIRE_INLINE_MAX + 64);
+			message_spill(m, dup(fileno(f)));
+		}
+	}
+	assert_true(m->text.n < WIRE_INLINE_MAX);
+	(void)message_feed(m, STR(".\r\n"));
+	assert_int_equal(message_finish(m).code, 250);
+	assert_int_equal(m->text.n, 0);
+	assert_int_equal(message_size(m), m->written);
+	assert_int_equal(lseek(fileno(f), 0, SEEK_END), (off_t)m->written);
+	message_destroy(&ms, m);
+	fclose(f);
+
+	/* Without a descriptor it ends as a temporary refusal, not in endless memory. */
+	m = message_create(&ms, &p, 100 << 20);
+	message_expect(m, DATA_DOTTED, false);
+	(void)message_feed(m, STR("From: a@example.com\r\n\r\n"));
+	while (!message_wants_spill(m))
+		(void)message_feed(m, STR("0123456789012345678901234567890123456789\r\n"));
+	message_spill(m, -1);
+	for (size_t i = 0; i < 100000; i++)
+		(void)message_feed(m, STR("0123456789012345678901234567890123456789\r\n"));
+	assert_int_equal(m->text.n, 0);
+	(void)message_feed(m, STR(".\r\n"));
+	assert_int_equal(message_finish(m).code, 451);
+	message_destroy(&ms, m);
+	messages_free(&ms);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(headers_are_repaired_however_they_come),
+		cmocka_unit_test(the_body_is_hashed),
+		cmocka_unit_test(too_much_is_refused),
+		cmocka_unit_test(large_ones_go_to_the_descriptor),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, NULL);
+}
