@@ -114,7 +114,7 @@ const struct row conf_rows[] = {
 	 .help = "form of log lines: logfmt or json"},
 	{.name = "debug", .kind = &kind_flag, .at = C(debug), .def = "off", .choices = on_off, .least = 1, .most = 1, .roles = ALL_,
 	 .help = "log transitions and dialogue too"},
-	{.name = "user-account", .kind = &kind_name, .at = C(user_account), .def = "postern", .least = 1, .most = 1, .flags = ROW_RESTART,
+	{.name = "user-account", .kind = &kind_name, .at = C(user_account), .def = "postern", .least = 1, .most = 1, .flags = ROW_RESTART, .roles = ALL_,
 	 .help = "account of the roles when started as root"},
 	{.name = "smtpd-processes", .kind = &kind_count, .at = C(smtpd_count), .def = "0", .max = 60, .least = 1, .most = 1, .flags = ROW_RESTART,
 	 .help = "processes that talk to clients; 0: by the cores"},
