@@ -256,7 +256,8 @@ gone(void *arg, const char *why)
 		leave(m);
 		return;
 	}
-	log_debug(ev("channel-gone"), kv("who", role_name(m->id)), kv("index", m->index), kv("why", why));
+	if (strcmp(why, "ended") != 0)
+		log_member("channel-broken", m, "why", why);
 	kill(m->pid, SIGKILL);
 }
 

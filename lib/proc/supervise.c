@@ -518,7 +518,10 @@ on_hopeless(void *arg, struct member *m)
 {
 	struct supervise *s = arg;
 
-	log_error(ev("start-failed"), kv("who", role_name(m->id)), kv("why", "it cannot run like this; its own line says why"));
+	if (s->phase != RUNNING)
+		return;
+	log_error(ev("start-failed"), kv("who", role_name(m->id)),
+	          kv("why", "it cannot run like this; its own line says why"));
 	s->exit_code = ROLE_EXIT_CONFIG;
 	stop(s);
 }
