@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/net/conn.h"
+#include "lib/net/sock.h"
 #include "lib/net/inbox.h"
 #include "lib/net/loop_inner.h"
 #include "lib/net/outbox.h"
@@ -38,7 +38,7 @@ struct stream {
 	struct loop    *loop;
 	stream_fn      *fn;
 	void           *arg;
-	struct conn     conn;
+	struct sock     sock;
 	struct inbox    in;
 	struct outbox   out;
 	enum phase      phase;
@@ -119,7 +119,7 @@ wants_write(const struct stream *s)
 {
 	switch (s->phase) {
 	case PHASE_CONNECTING:
-		return s->conn.error == NULL;
+		return s->sock.error == NULL;
 	case PHASE_OPEN:
 	case PHASE_BEFORE_TLS:
 	case PHASE_ENDING:
@@ -158,20 +158,20 @@ read_once(struct stream *s)
 {
 	size_t  room;
 	char   *to = inbox_room(&s->in, loop_scratch(s->loop), &room);
-	ssize_t n = to == NULL ? CONN_WANT_READ : conn_read(&s->conn, to, room);
+	ssize_t n = to == NULL ? IO_WANT_READ : sock_read(&s->sock, to, room);
 
-	s->read_writes = n == CONN_WANT_WRITE;
+	s->read_writes = n == IO_WANT_WRITE;
 	if (n > 0) {
 		inbox_came(&s->in, (size_t)n);
 		if (!emit(s, STREAM_INPUT))
 			return false;
 	}
 	inbox_keep(&s->in);
-	if (n == CONN_END) {
+	if (n == IO_END) {
 		s->eof = true;
 		return emit(s, STREAM_EOF);
 	}
-	if (n == CONN_BROKEN || (n < 0 && s->failing)) {
+	if (n == IO_BROKEN || (n < 0 && s->failing)) {
 		fail(s);
 		return false;
 	}
@@ -186,10 +186,10 @@ flush(struct stream *s)
 
 	if (s->out.n == 0)
 		return true;
-	while (s->out.n > 0 && (n = conn_write(&s->conn, s->out.p + s->out.at, s->out.n)) > 0)
+	while (s->out.n > 0 && (n = sock_write(&s->sock, s->out.p + s->out.at, s->out.n)) > 0)
 		outbox_take(&s->out, (size_t)n);
-	s->write_reads = n == CONN_WANT_READ;
-	if (n == CONN_BROKEN) {
+	s->write_reads = n == IO_WANT_READ;
+	if (n == IO_BROKEN) {
 		/* A server that closes says why first: what it said comes before our error. */
 		outbox_free(&s->out);
 		s->failing = true;
@@ -202,10 +202,10 @@ flush(struct stream *s)
 static void
 handshake(struct stream *s)
 {
-	int result = conn_handshake(&s->conn);
+	int result = sock_handshake(&s->sock);
 
-	s->read_writes = result == CONN_WANT_WRITE;
-	if (result == CONN_BROKEN) {
+	s->read_writes = result == IO_WANT_WRITE;
+	if (result == IO_BROKEN) {
 		fail(s);
 		return;
 	}
@@ -222,7 +222,7 @@ static void
 begin_handshake(struct stream *s)
 {
 	s->phase = PHASE_HANDSHAKE;
-	conn_secure(&s->conn, s->next);
+	sock_secure(&s->sock, s->next);
 	s->next = NULL;
 	handshake(s);
 }
@@ -233,9 +233,9 @@ connected(struct stream *s)
 	int       error = 0;
 	socklen_t size = sizeof error;
 
-	getsockopt(s->conn.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	getsockopt(s->sock.fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	if (error != 0) {
-		conn_fail(&s->conn, error);
+		sock_fail(&s->sock, error);
 		fail(s);
 		return;
 	}
@@ -257,14 +257,14 @@ step(struct stream *s)
 		return;
 	}
 	may_read = s->phase == PHASE_OPEN && !s->eof && !s->paused && !inbox_is_full(&s->in);
-	if (may_read && (s->conn.more || s->failing) && !read_once(s))
+	if (may_read && (s->sock.more || s->failing) && !read_once(s))
 		return;
 	if (s->failing && !may_read) {
 		fail(s);
 		return;
 	}
 	/* One piece each round: the others' turn comes too. */
-	if (s->failing || (s->conn.more && wants_read(s)))
+	if (s->failing || (s->sock.more && wants_read(s)))
 		loop_defer(s->loop, &s->turn);
 	arm(s);
 }
@@ -277,7 +277,7 @@ turn(void *arg)
 
 	switch (s->phase) {
 	case PHASE_CONNECTING:
-		if (s->conn.error != NULL)
+		if (s->sock.error != NULL)
 			fail(s);
 		return;
 	case PHASE_OPEN:
@@ -415,7 +415,7 @@ create(struct loop *l, int fd, stream_fn *fn, void *arg)
 	s->loop = l;
 	s->fn = fn;
 	s->arg = arg;
-	s->conn.fd = fd;
+	s->sock.fd = fd;
 	s->turn = (struct deferred){.fn = turn, .arg = s};
 	event_assign(&s->ev_read, base, fd, EV_READ | EV_PERSIST, on_read, s);
 	event_assign(&s->ev_write, base, fd, EV_WRITE, on_write, s);
@@ -482,7 +482,7 @@ stream_connect(struct loop *l, struct addr to, struct addr from, stream_fn *fn, 
 		arm(s);
 		return s;
 	}
-	conn_fail(&s->conn, error);
+	sock_fail(&s->sock, error);
 	loop_defer(l, &s->turn);
 	return s;
 }
@@ -507,7 +507,7 @@ stream_close(struct stream *s)
 	loop_defer_cancel(s->loop, &s->turn);
 	list_remove(loop_orphans(s->loop, sweep), &s->orphan);
 	SSL_free(s->next);
-	conn_close(&s->conn);
+	sock_close(&s->sock);
 	inbox_free(&s->in);
 	outbox_free(&s->out);
 	s->phase = PHASE_GONE;
@@ -525,7 +525,7 @@ linger(struct stream *s)
 	char    waste[4096];
 	ssize_t n;
 
-	while ((n = recv(s->conn.fd, waste, sizeof waste, MSG_DONTWAIT)) > 0 &&
+	while ((n = recv(s->sock.fd, waste, sizeof waste, MSG_DONTWAIT)) > 0 &&
 	       (s->lingered += (size_t)n) < LINGER_OCTETS)
 		;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -543,10 +543,10 @@ end_step(struct stream *s)
 		linger(s);
 		return;
 	}
-	while (s->out.n > 0 && (n = conn_write(&s->conn, s->out.p + s->out.at, s->out.n)) > 0)
+	while (s->out.n > 0 && (n = sock_write(&s->sock, s->out.p + s->out.at, s->out.n)) > 0)
 		outbox_take(&s->out, (size_t)n);
-	s->write_reads = n == CONN_WANT_READ;
-	if (n == CONN_BROKEN) {
+	s->write_reads = n == IO_WANT_READ;
+	if (n == IO_BROKEN) {
 		stream_close(s);
 		return;
 	}
@@ -554,7 +554,7 @@ end_step(struct stream *s)
 		arm(s);
 		return;
 	}
-	conn_end(&s->conn);
+	sock_end(&s->sock);
 	s->phase = PHASE_LINGERING;
 	stream_timeout(s, LINGER_MS);
 	linger(s);
@@ -584,7 +584,7 @@ taken(struct stream *s)
 {
 	bool idle = !s->busy && s->in.n == 0 && s->in.p != NULL;
 
-	if (idle || s->conn.more || (!s->reading && wants_read(s)))
+	if (idle || s->sock.more || (!s->reading && wants_read(s)))
 		loop_defer(s->loop, &s->turn);
 }
 
@@ -645,7 +645,7 @@ stream_resume(struct stream *s)
 		return;
 	s->paused = false;
 	s->owes_input = true;
-	if (s->in.n > 0 || s->conn.more)
+	if (s->in.n > 0 || s->sock.more)
 		loop_defer(s->loop, &s->turn);
 	arm(s);
 }
@@ -653,7 +653,7 @@ stream_resume(struct stream *s)
 static bool
 start_tls(struct stream *s, SSL *ssl)
 {
-	assert(s->next == NULL && s->conn.ssl == NULL);
+	assert(s->next == NULL && s->sock.ssl == NULL);
 	s->next = ssl;
 	s->phase = PHASE_BEFORE_TLS;
 	loop_defer(s->loop, &s->turn);
@@ -663,7 +663,7 @@ start_tls(struct stream *s, SSL *ssl)
 static bool
 may_start_tls(const struct stream *s)
 {
-	return s->phase == PHASE_OPEN && s->conn.ssl == NULL && s->in.n == 0 && !s->in.skipping;
+	return s->phase == PHASE_OPEN && s->sock.ssl == NULL && s->in.n == 0 && !s->in.skipping;
 }
 
 bool
@@ -681,7 +681,7 @@ stream_tls_connect(struct stream *s, struct tls_client *ctx, struct str name)
 const struct tls_info *
 stream_tls(const struct stream *s)
 {
-	return s->conn.secure ? &s->conn.info : NULL;
+	return s->sock.secure ? &s->sock.info : NULL;
 }
 
 bool
@@ -689,9 +689,9 @@ stream_tls_exporter(const struct stream *s, uint8_t out[32])
 {
 	static const char label[] = "EXPORTER-Channel-Binding";
 
-	if (!s->conn.secure || SSL_version(s->conn.ssl) < TLS1_3_VERSION)
+	if (!s->sock.secure || SSL_version(s->sock.ssl) < TLS1_3_VERSION)
 		return false;
-	return SSL_export_keying_material(s->conn.ssl, out, 32, label, sizeof label - 1, NULL, 0, 0) == 1;
+	return SSL_export_keying_material(s->sock.ssl, out, 32, label, sizeof label - 1, NULL, 0, 0) == 1;
 }
 
 /* What is no internet socket has no address. */
@@ -710,17 +710,17 @@ ask(int fd, int (*name)(int fd, struct sockaddr *sa, socklen_t *size))
 struct addr
 stream_peer(const struct stream *s)
 {
-	return s->to.family != 0 ? s->to : ask(s->conn.fd, getpeername);
+	return s->to.family != 0 ? s->to : ask(s->sock.fd, getpeername);
 }
 
 struct addr
 stream_local(const struct stream *s)
 {
-	return ask(s->conn.fd, getsockname);
+	return ask(s->sock.fd, getsockname);
 }
 
 const char *
 stream_error(const struct stream *s)
 {
-	return s->conn.error == NULL ? "no error" : s->conn.error;
+	return s->sock.error == NULL ? "no error" : s->sock.error;
 }

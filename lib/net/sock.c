@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "lib/net/conn.h"
+#include "lib/net/sock.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 enum { ERROR_MAX = 256, WRITE_MAX = 1 << 20 };
 
 static void
-set_error(struct conn *c, const char *what, const char *why)
+set_error(struct sock *c, const char *what, const char *why)
 {
 	struct buf text = BUF(ERROR_MAX);
 
@@ -26,7 +26,7 @@ set_error(struct conn *c, const char *what, const char *why)
 
 /* "Connection refused" begins a sentence; ours is the end of one. */
 void
-conn_fail(struct conn *c, int error)
+sock_fail(struct sock *c, int error)
 {
 	set_error(c, "", strerror(error));
 	if (isupper((unsigned char)c->error[0]) && islower((unsigned char)c->error[1]))
@@ -34,41 +34,41 @@ conn_fail(struct conn *c, int error)
 }
 
 static ssize_t
-plain_result(struct conn *c, ssize_t got, int want)
+plain_result(struct sock *c, ssize_t got, int want)
 {
 	if (got >= 0)
 		return got;
 	if (errno == EAGAIN || errno == EINTR)
 		return want;
-	conn_fail(c, errno);
-	return CONN_BROKEN;
+	sock_fail(c, errno);
+	return IO_BROKEN;
 }
 
 /* What OpenSSL's -1 means. The error queue was empty before the call. */
 static int
-tls_result(struct conn *c, int result, int system_error)
+tls_result(struct sock *c, int result, int system_error)
 {
 	switch (SSL_get_error(c->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
-		return CONN_WANT_READ;
+		return IO_WANT_READ;
 	case SSL_ERROR_WANT_WRITE:
-		return CONN_WANT_WRITE;
+		return IO_WANT_WRITE;
 	case SSL_ERROR_ZERO_RETURN:
-		return CONN_END;
+		return IO_END;
 	case SSL_ERROR_SYSCALL:
 		if (system_error == 0)
-			return CONN_END;
-		conn_fail(c, system_error);
-		return CONN_BROKEN;
+			return IO_END;
+		sock_fail(c, system_error);
+		return IO_BROKEN;
 	default:
 		set_error(c, "TLS: ", ssl_reason());
-		return CONN_BROKEN;
+		return IO_BROKEN;
 	}
 }
 
 /* All that is there: a record that stays inside OpenSSL wakes nobody. */
 static ssize_t
-tls_read(struct conn *c, char *to, size_t n)
+tls_read(struct sock *c, char *to, size_t n)
 {
 	size_t all = 0, got = 0;
 	int    result = 1;
@@ -84,36 +84,36 @@ tls_read(struct conn *c, char *to, size_t n)
 }
 
 ssize_t
-conn_read(struct conn *c, char *to, size_t n)
+sock_read(struct sock *c, char *to, size_t n)
 {
 	if (c->ssl != NULL)
 		return tls_read(c, to, n);
-	return plain_result(c, recv(c->fd, to, n, 0), CONN_WANT_READ);
+	return plain_result(c, recv(c->fd, to, n, 0), IO_WANT_READ);
 }
 
 ssize_t
-conn_write(struct conn *c, const char *from, size_t n)
+sock_write(struct sock *c, const char *from, size_t n)
 {
 	size_t put = 0;
 	int    result;
 
 	if (c->ssl == NULL)
-		return plain_result(c, send(c->fd, from, n, MSG_NOSIGNAL), CONN_WANT_WRITE);
+		return plain_result(c, send(c->fd, from, n, MSG_NOSIGNAL), IO_WANT_WRITE);
 	ERR_clear_error();
 	errno = 0;
 	result = SSL_write_ex(c->ssl, from, n < WRITE_MAX ? n : WRITE_MAX, &put);
 	if (result == 1)
 		return (ssize_t)put;
 	result = tls_result(c, result, errno);
-	if (result == CONN_END) {
-		conn_fail(c, EPIPE);
-		return CONN_BROKEN;
+	if (result == IO_END) {
+		sock_fail(c, EPIPE);
+		return IO_BROKEN;
 	}
 	return result;
 }
 
 void
-conn_secure(struct conn *c, SSL *ssl)
+sock_secure(struct sock *c, SSL *ssl)
 {
 	c->ssl = ssl;
 	if (SSL_set_fd(ssl, c->fd) != 1)
@@ -121,7 +121,7 @@ conn_secure(struct conn *c, SSL *ssl)
 }
 
 static void
-note(struct conn *c)
+note(struct sock *c)
 {
 	c->info.version = SSL_version(c->ssl) == TLS1_3_VERSION ? "1.3" : "1.2";
 	c->info.cipher = SSL_get_cipher_name(c->ssl);
@@ -133,7 +133,7 @@ note(struct conn *c)
 }
 
 int
-conn_handshake(struct conn *c)
+sock_handshake(struct sock *c)
 {
 	int result;
 
@@ -147,15 +147,15 @@ conn_handshake(struct conn *c)
 		return 1;
 	}
 	result = tls_result(c, result, errno);
-	if (result != CONN_END)
+	if (result != IO_END)
 		return result;
 	set_error(c, "TLS: ", "the peer closed the connection during the handshake");
-	return CONN_BROKEN;
+	return IO_BROKEN;
 }
 
 /* Without it OpenSSL would not let the session be resumed, and a strict peer would see a cut. */
 static void
-say_goodbye(struct conn *c)
+say_goodbye(struct sock *c)
 {
 	if (c->ssl == NULL || !c->secure || c->error != NULL ||
 	    (SSL_get_shutdown(c->ssl) & SSL_SENT_SHUTDOWN))
@@ -166,19 +166,19 @@ say_goodbye(struct conn *c)
 }
 
 void
-conn_end(struct conn *c)
+sock_end(struct sock *c)
 {
 	say_goodbye(c);
 	shutdown(c->fd, SHUT_WR);
 }
 
 void
-conn_close(struct conn *c)
+sock_close(struct sock *c)
 {
 	say_goodbye(c);
 	SSL_free(c->ssl);
 	if (c->fd >= 0)
 		close(c->fd);
 	free(c->error);
-	*c = (struct conn){.fd = -1};
+	*c = (struct sock){.fd = -1};
 }
