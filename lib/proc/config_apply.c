@@ -18,10 +18,11 @@ conf_origin(struct maker *m, const struct word *w)
 		return o;
 	o.file = conf_copy(m, str_of(o.file)).p;
 	o.text = conf_copy(m, str_of(o.text)).p;
-	if (o.line > 0 && !m->carried && w != NULL) {
+	if (m->carried || w == NULL)
+		return o;
+	if (o.line > 0)
 		o.line = w->at.line;
-		o.column = w->at.column;
-	}
+	o.column = w->at.column;
 	return o;
 }
 
@@ -251,7 +252,7 @@ apply(struct maker *m, const struct row *row, const struct node *n)
 		set_twice(m, row, n, o);
 	} else if (shape(m, row, n)) {
 		if (o->file == NULL)
-			*o = conf_origin(m, &n->key);
+			*o = conf_origin(m, n->n > 0 ? &n->words[0] : &n->key);
 		row->kind->parse(m, row, m->c, n->words, n->n);
 	}
 	m->node = NULL;

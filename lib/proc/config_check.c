@@ -15,7 +15,7 @@ has_logins(const struct config *c)
 static bool
 same_word(const struct origin *a, const struct origin *b)
 {
-	return a->file != NULL && b->file != NULL && strcmp(a->file, b->file) == 0 && a->line > 0 &&
+	return a->file != NULL && b->file != NULL && strcmp(a->file, b->file) == 0 &&
 	       a->line == b->line && a->column == b->column;
 }
 

@@ -38,18 +38,26 @@ static const struct {
 static struct signature
 sign(const struct stat *st, int error)
 {
-	struct signature s;
+	if (error != 0)
+		return (struct signature){.error = error};
+	return (struct signature){.dev = st->st_dev,
+	                          .ino = st->st_ino,
+	                          .size = st->st_size,
+	                          .changed = st->st_ctim,
+	                          .modified = st->st_mtim};
+}
 
-	memset(&s, 0, sizeof s); /* compared as octets: no holes of unknown content */
-	s.error = error;
-	if (error == 0) {
-		s.dev = st->st_dev;
-		s.ino = st->st_ino;
-		s.size = st->st_size;
-		s.changed = st->st_ctim;
-		s.modified = st->st_mtim;
-	}
-	return s;
+static bool
+same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool
+same(const struct signature *a, const struct signature *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->error == b->error &&
+	       same_time(a->changed, b->changed) && same_time(a->modified, b->modified);
 }
 
 static void
@@ -79,7 +87,7 @@ conf_watch_changed(struct tree *t)
 		int              error = stat(t->watch[i].path, &st) == 0 ? 0 : errno;
 		struct signature s = sign(&st, error);
 
-		if (memcmp(&s, &t->watch[i].last, sizeof s) != 0)
+		if (!same(&s, &t->watch[i].last))
 			return true;
 	}
 	return false;
