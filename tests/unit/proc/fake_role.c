@@ -169,9 +169,12 @@ main(int argc, char **argv)
 	                                        go,    drain,  control,  stats};
 	struct fake                    f = {0};
 	uint64_t                       index;
+	int                            code;
 
 	if (argc != 4 || strcmp(argv[1], "--role") != 0 || !role_find(str_of(argv[2]), &f.id) ||
 	    !str_number(str_of(argv[3]), 100, &index))
 		return 2;
-	return role_run(f.id, (unsigned)index, &hooks, &f);
+	code = role_run(f.id, (unsigned)index, &hooks, &f);
+	config_unref(f.config);
+	return code;
 }
