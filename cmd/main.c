@@ -5,8 +5,10 @@
 
 #include "auth/auth.h"
 #include "cmd/cmd.h"
+#include "delivery/delivery.h"
 #include "dkim/keyd.h"
 #include "lib/proc/wire.h"
+#include "smtpd/smtpd.h"
 
 /* One row for each verb, in the order of the help. */
 static const struct verb verbs[] = {
@@ -35,7 +37,9 @@ struct role_entry {
 };
 
 static const struct role_entry roles[] = {
+	{ROLE_SMTPD, smtpd_main},
 	{ROLE_AUTH, auth_main},
+	{ROLE_DELIVERY, delivery_main},
 	{ROLE_KEYD, keyd_main},
 };
 
