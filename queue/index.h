@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * index - what the disk store keeps in memory of each message: 56 octets, and 48 for each part.
+ *
+ * Envelope, recipients, replies and body stay on disk. The id itself is not
+ * kept either: the hash value is made of it in a way that can be undone.
+ */
+#ifndef QUEUE_INDEX_H
+#define QUEUE_INDEX_H
+
+#include "lib/util/hash.h"
+#include "lib/util/heap.h"
+#include "lib/util/list.h"
+#include "queue/record.h"
+#include "queue/store.h"
+
+struct block;
+struct claim;
+struct shelf;
+
+enum where {
+	AT_NONE,     /* not committed yet */
+	AT_READY,
+	AT_LATER,
+	AT_RELEASED, /* deferred, but may be taken before its time */
+	AT_LEASED,
+	AT_SETTLING, /* its new state is on its way to the disk */
+	AT_HELD,
+	AT_DONE,
+};
+
+enum {
+	PART_NOTICED = 1,
+	PART_HOLD_NEXT = 2, /* a hold was asked for during a lease */
+	PART_TRIED = 4,     /* was leased once: the body in memory is of no more use to it */
+};
+
+struct part {
+	union {
+		struct link      link;  /* READY */
+		struct heap_node due;   /* LATER, RELEASED */
+		struct claim    *claim; /* LEASED */
+	};
+	struct shelf *shelf;
+	uint32_t      no;
+	uint32_t      state_seq, state_off; /* its newest STATE record; seq 0: the message's own part lines */
+	uint32_t      n_rcpts;              /* that still wait */
+	uint16_t      tries;
+	uint8_t       where;                /* enum where */
+	uint8_t       flags;
+};
+
+enum {
+	MSG_BIG = 1,
+	MSG_DERIVED = 2,
+	MSG_DAMAGED = 4, /* cannot be read whole: held until somebody looks */
+	MSG_ARRIVING = 8,
+	MSG_MOVING = 16,
+	MSG_PLACED = 32, /* counted as live in its segment */
+	MSG_ENDING = 64, /* its end is on its way to the disk */
+};
+
+struct msg {
+	struct hash_node node;
+	uint32_t         seq, off; /* its MSG or MOVE record */
+	uint32_t         meta_len; /* envelope and part lines */
+	uint32_t         size;     /* of the body */
+	uint32_t         accepted_s;
+	uint32_t         n_parts, n_left; /* n_left: not done */
+	uint32_t         flags;
+	struct block    *warm;     /* the record, still in memory for the first attempt; or NULL */
+	struct part      parts[];
+};
+
+/* A derived id that is done: put again it is OK and makes nothing. Ends with the segment. */
+struct tomb {
+	struct hash_node node;
+	struct link      link;
+	uint32_t         seq;
+};
+
+struct index {
+	struct hash msgs, tombs;
+	struct list tomb_list;
+	uint64_t    n_parts, n_rcpts, n_held, n_leased, n_damaged; /* held..: parts; n_damaged: messages */
+	uint64_t    live_bytes;
+};
+
+void        index_init(struct index *x);
+void        index_free(struct index *x);
+struct msg *index_find(const struct index *x, uint64_t id);
+struct msg *index_add(struct index *x, uint64_t id, uint32_t n_parts); /* the id is not there yet */
+void        index_remove(struct index *x, struct msg *m);             /* frees it; its parts are on no list */
+uint64_t    msg_id(const struct msg *m);
+uint64_t    msg_span(const struct msg *m); /* octets of its record */
+struct msg *part_msg(struct part *p);
+
+bool index_has_tomb(const struct index *x, uint64_t id);
+void index_add_tomb(struct index *x, uint64_t id, uint32_t seq);
+void index_drop_tombs(struct index *x, uint32_t up_to_seq);
+
+/* All ids for which `want` says so, rising; the caller frees them. */
+uint64_t *index_collect(const struct index *x, bool (*want)(void *arg, const struct msg *m), void *arg, size_t *n);
+
+#endif

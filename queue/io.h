@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * io - the system calls that decide whether mail is safe, as a table.
+ *
+ * The store reaches the disk through these alone, so that a test can make any
+ * of them fail. Each answers as the system call does: -1 and errno.
+ */
+#ifndef QUEUE_IO_H
+#define QUEUE_IO_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct io {
+	ssize_t (*write)(int fd, const struct iovec *iov, int n, off_t at);
+	ssize_t (*read)(int fd, void *to, size_t n, off_t at);
+	int (*sync)(int fd);                      /* the octets of a file */
+	int (*sync_dir)(int fd);                  /* the names in a folder */
+	int (*allocate)(int fd, off_t size);      /* blocks for all of 0..size, size set */
+	int (*rename)(int dirfd, const char *from, const char *to);
+	int (*unlink)(int dirfd, const char *name);
+};
+
+extern const struct io io_real;
+/* For throwaway spools: as io_real, but nothing is ever synced. */
+extern const struct io io_unsafe;
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * reclaim - old segments make room, strictly the oldest first.
+ *
+ * A segment without live messages is retired at once; with mail that is
+ * delivered in seconds that is all that ever happens. Only when the log has
+ * grown over twice its live octets and some slack, the live messages of the oldest
+ * segment are appended again (MOVE) with the states of now. A segment that failed
+ * is emptied in the same way, wherever it stands, but not removed out of turn.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/util/mem.h"
+#include "queue/disk.h"
+#include "queue/part.h"
+
+enum {
+	SLACK_MAX = 256 * 1024 * 1024,
+	STEP_BYTES = 512 * 1024, /* appended in one turn of the loop */
+	AGAIN_MS = 60,           /* a message whose state is on its way to the disk */
+};
+
+static void
+retire_dead(struct disk *d)
+{
+	struct segment *g;
+	struct job     *job = NULL;
+
+	while ((g = segment_oldest(&d->segments)) != NULL && g->sealed && g->n_live == 0 &&
+	       g != d->reclaim.from && g != d->log.sealing) {
+		if (job == NULL)
+			job = disk_job(d);
+		index_drop_tombs(&d->index, g->seq);
+		segment_retire(&d->segments, g, job);
+	}
+	if (job != NULL) {
+		disk_job_start(d, job);
+		if (d->log.no_spare)
+			timer_set(d->log.retry, 0);
+	}
+}
+
+/* ---- moving ---- */
+
+static void
+release(struct reclaim *r)
+{
+	free(r->data);
+	r->data = NULL;
+	r->from = NULL;
+}
+
+static void
+note_move(struct disk *d, struct msg *m, const struct block *b)
+{
+	struct found f = {
+		.type = RECORD_MOVE,
+		.flags = b->r.flags,
+		.id = b->r.id,
+		.off = b->off,
+		.meta_len = m->meta_len,
+		.size = m->size,
+		.accepted_s = m->accepted_s,
+	};
+	struct part_text text;
+	struct str       parts = {(const char *)b->data + RECORD_HEAD + b->r.env_len, b->r.parts_len};
+
+	f.parts = mem_array(m->n_parts, sizeof *f.parts);
+	while (f.n_parts < m->n_parts && part_parse(&parts, &text)) {
+		f.parts[f.n_parts++] = (struct found_part){
+			.lane = text.lane,
+			.n_rcpts = (uint32_t)part_waiting(&text),
+			.due_ms = text.due_ms,
+			.tries = (uint16_t)text.tries,
+			.state = (uint8_t)text.state,
+			.noticed = text.noticed,
+		};
+		part_free(&text);
+	}
+	hint_add(&d->log.hint, &f);
+	free(f.parts);
+}
+
+static bool
+moved(struct disk *d, struct block *b, int error)
+{
+	struct reclaim *r = &d->reclaim;
+	struct msg     *m = index_find(&d->index, b->r.id);
+
+	(void)error; /* moves are never refused, only written later */
+	r->moving--;
+	if (m != NULL && (m->flags & MSG_MOVING) != 0) {
+		struct segment *g = segment_find(&d->segments, b->r.seq);
+
+		msg_unplace(d, m); /* with the length that it had there */
+		m->flags &= ~(uint32_t)MSG_MOVING;
+		m->meta_len = b->r.env_len + b->r.parts_len;
+		for (uint32_t i = 0; i < m->n_parts; i++)
+			m->parts[i].state_seq = 0;
+		msg_place(d, m, g, b->off);
+		note_move(d, m, b);
+	}
+	if (r->moving == 0)
+		loop_defer(d->loop, &r->step);
+	return false;
+}
+
+static bool
+may_move(const struct msg *m)
+{
+	for (uint32_t i = 0; i < m->n_parts; i++)
+		if (m->parts[i].where == AT_SETTLING)
+			return false;
+	return (m->flags & (MSG_ARRIVING | MSG_MOVING)) == 0;
+}
+
+/* A state that cannot be read damages the message: it moves with what its own lines say. */
+static void
+format_parts(struct disk *d, struct msg *m, const struct loaded *from, struct buf *out)
+{
+	struct str rest = from->parts;
+
+	for (uint32_t i = 0; i < m->n_parts; i++) {
+		struct part     *p = &m->parts[i];
+		struct part_text own, text;
+		uint8_t         *data = NULL;
+
+		if (!part_parse(&rest, &own))
+			return;
+		if (p->state_seq == 0 || !part_load(d, p, from, &text, &data)) {
+			text = own;
+			own.rcpts = NULL;
+		}
+		if (p->where == AT_HELD && text.state == PART_WAIT)
+			text.state = PART_HOLD;
+		part_format(out, &text);
+		part_free(&text);
+		part_free(&own);
+		free(data);
+	}
+}
+
+/* What is damaged keeps its octets as they are, so that a person can still look at them. */
+static void
+append_move(struct disk *d, struct msg *m, const struct loaded *from)
+{
+	struct buf    parts = BUF(SEGMENT_MIN);
+	struct block *b;
+	uint8_t      *to;
+
+	format_parts(d, m, from, &parts);
+	b = block_create(RECORD_MOVE, msg_id(m), from->envelope.n, parts.n, from->body.n);
+	b->r.flags = from->r.flags & (RECORD_BIG | RECORD_DERIVED);
+	if ((m->flags & MSG_DAMAGED) != 0)
+		b->r.flags |= RECORD_DAMAGED;
+	if ((b->r.flags & RECORD_BIG) != 0)
+		b->r.body_len = m->size;
+	to = b->data + RECORD_HEAD;
+	memcpy(to, from->envelope.p, from->envelope.n);
+	if (parts.n > 0)
+		memcpy(to + from->envelope.n, parts.p, parts.n);
+	if (from->body.n > 0)
+		memcpy(to + from->envelope.n + parts.n, from->body.p, from->body.n);
+	buf_free(&parts);
+	b->done = moved;
+	m->flags |= MSG_MOVING;
+	d->reclaim.moving++;
+	log_add(d, b);
+}
+
+static bool
+cut_record(const struct reclaim *r, struct loaded *l)
+{
+	const char *at = (const char *)r->data + r->at + RECORD_HEAD;
+
+	if (!record_decode(&l->r, r->data + r->at, r->from->seq, r->from->salt) ||
+	    record_span(&l->r) > r->from->used - r->at)
+		return false;
+	l->envelope = (struct str){at, l->r.env_len};
+	l->parts = (struct str){at + l->r.env_len, l->r.parts_len};
+	l->body = (struct str){at + l->r.env_len + l->r.parts_len, record_inline(&l->r)};
+	return true;
+}
+
+static void
+check_sums(struct disk *d, struct msg *m, const struct loaded *l)
+{
+	uint64_t salt = d->reclaim.from->salt;
+	size_t   meta = l->envelope.n + l->parts.n;
+
+	if ((meta > 0 && record_sum(salt, l->envelope.p, meta) != l->r.meta_sum) ||
+	    (l->body.n > 0 && record_sum(salt, l->body.p, l->body.n) != l->r.body_sum))
+		msg_damage(d, m, "it is not what was written");
+}
+
+/* False: come back later, at the same place. */
+static bool
+move_some(struct disk *d)
+{
+	struct reclaim *r = &d->reclaim;
+	size_t          bytes = 0;
+
+	while (r->at + RECORD_HEAD <= r->from->used && bytes < STEP_BYTES) {
+		struct loaded l = {0};
+		struct msg   *m;
+
+		if (!cut_record(r, &l)) {
+			r->at += RECORD_ALIGN;
+			continue;
+		}
+		m = l.r.type == RECORD_MSG || l.r.type == RECORD_MOVE ? index_find(&d->index, l.r.id) : NULL;
+		if (m != NULL && m->seq == r->from->seq && m->off == r->at) {
+			if (!may_move(m))
+				return false;
+			check_sums(d, m, &l);
+			append_move(d, m, &l);
+			bytes += record_span(&l.r);
+		}
+		r->at += (uint32_t)record_span(&l.r);
+	}
+	return true;
+}
+
+static void
+step(void *arg)
+{
+	struct disk    *d = arg;
+	struct reclaim *r = &d->reclaim;
+
+	if (r->from == NULL || r->moving > 0 || d->closed != NULL)
+		return;
+	if (d->log.failures > 0 || !move_some(d)) {
+		timer_set(r->again, AGAIN_MS);
+		return;
+	}
+	if (r->moving == 0 && r->at + RECORD_HEAD > r->from->used) {
+		/* Whatever still claims to live here could not be found: it is damaged and keeps the segment. */
+		release(r);
+		reclaim_check(d);
+	}
+}
+
+static void
+again(void *arg)
+{
+	struct disk *d = arg;
+
+	loop_defer(d->loop, &d->reclaim.step);
+}
+
+/* ---- when ---- */
+
+static uint64_t
+slack(const struct disk *d)
+{
+	return d->total_bytes / 4 < SLACK_MAX ? d->total_bytes / 4 : SLACK_MAX;
+}
+
+/* With a full disk a mostly dead segment is worth moving, as long as the active one has room for it. */
+static bool
+is_pressing(const struct disk *d, const struct segment *g)
+{
+	const struct segment *active = d->log.active;
+
+	return d->log.no_spare && active != NULL && g->live_bytes < g->size / 2 &&
+	       g->live_bytes < (active->size - active->used) / 2;
+}
+
+static struct segment *
+choose(const struct disk *d)
+{
+	struct segment *g;
+
+	for (size_t i = 0; i < d->segments.n; i++)
+		if (d->segments.v[i]->broken && d->segments.v[i]->n_live > 0)
+			return d->segments.v[i];
+	g = segment_oldest(&d->segments);
+	if (g == NULL || !g->sealed || g->n_live == 0)
+		return NULL;
+	if (segments_bytes(&d->segments) > 2 * d->index.live_bytes + slack(d) || is_pressing(d, g))
+		return g;
+	return NULL;
+}
+
+void
+reclaim_check(struct disk *d)
+{
+	struct reclaim *r = &d->reclaim;
+	struct segment *g;
+
+	if (!d->ready || d->closed != NULL)
+		return;
+	retire_dead(d);
+	if (r->from != NULL || (g = choose(d)) == NULL || g->seq == r->stuck_seq)
+		return;
+	r->from = g;
+	r->at = 0;
+	r->data = mem_array(1, g->used);
+	if (!segment_read(&d->segments, g, 0, r->data, g->used)) {
+		r->stuck_seq = g->seq;
+		release(r);
+		return;
+	}
+	r->stuck_seq = g->seq; /* once is enough: what is still there after that cannot be moved */
+	loop_defer(d->loop, &r->step);
+}
+
+void
+reclaim_open(struct disk *d)
+{
+	d->reclaim.step = (struct deferred){.fn = step, .arg = d};
+	d->reclaim.again = timer_create_on(d->loop, again, d);
+}
+
+void
+reclaim_close(struct disk *d)
+{
+	loop_defer_cancel(d->loop, &d->reclaim.step);
+	timer_destroy(d->reclaim.again);
+	release(&d->reclaim);
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * recovery - from the files of a spool back to the index.
+ *
+ * Batches are numbered without gaps over the whole log, and each record says
+ * where its batch begins and which one ends it. So a hole can be judged: one inside
+ * the newest batch was never acknowledged and is passed over (its whole records are
+ * kept: mail that came though nobody was told is better than mail lost). Any other
+ * is damage to mail we answered for, and is reported, never passed over in silence.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/mail/ids.h"
+#include "lib/util/log.h"
+#include "lib/util/mem.h"
+#include "lib/util/time.h"
+#include "queue/disk.h"
+#include "queue/part.h"
+
+enum { READ_PIECE = 1024 * 1024, ENVELOPE_LOOK = 4096 };
+
+enum verdict { RECORD_GOOD, RECORD_BAD_META, RECORD_BAD_BODY };
+
+struct sight {
+	uint32_t      at;
+	enum verdict  verdict;
+	struct record r;
+};
+
+struct scan {
+	struct segment *g;
+	const uint8_t  *data;
+	uint32_t        n;
+	struct sight   *seen;
+	size_t          n_seen, cap;
+	struct { uint32_t from, to; } *holes; /* not covered by a header that can be believed */
+	size_t          n_holes;
+	bool            sealed;
+	uint64_t        limit;    /* records of this batch and later ones do not count; 0: all count */
+	uint64_t        torn;     /* this batch was never finished: what is bad in it was never acknowledged */
+	uint32_t        end;      /* behind the last record that counts */
+	unsigned        damages;
+	struct buf      hint;
+};
+
+/* ---- one segment: what can be seen ---- */
+
+static enum verdict
+judge(const struct scan *s, uint32_t at, const struct record *r)
+{
+	const uint8_t *meta = s->data + at + RECORD_HEAD;
+	size_t         meta_n = (size_t)r->env_len + r->parts_len;
+	uint32_t       body_n = record_inline(r);
+
+	if (meta_n > 0 && record_sum(s->g->salt, meta, meta_n) != r->meta_sum)
+		return RECORD_BAD_META;
+	if (body_n > 0 && record_sum(s->g->salt, meta + meta_n, body_n) != r->body_sum)
+		return RECORD_BAD_BODY;
+	return RECORD_GOOD;
+}
+
+static void
+add_sight(struct scan *s, struct sight sight)
+{
+	if (s->n_seen == s->cap) {
+		s->cap = s->cap == 0 ? 256 : s->cap * 2;
+		s->seen = mem_resize(s->seen, s->cap, sizeof *s->seen);
+	}
+	s->seen[s->n_seen++] = sight;
+}
+
+static void
+add_hole(struct scan *s, uint32_t from, uint32_t to)
+{
+	s->holes = mem_resize(s->holes, s->n_holes + 1, sizeof *s->holes);
+	s->holes[s->n_holes].from = from;
+	s->holes[s->n_holes].to = to;
+	s->n_holes++;
+}
+
+static void
+look(struct scan *s)
+{
+	uint32_t at = 0, good_end = 0;
+
+	while ((uint64_t)at + RECORD_HEAD <= s->n && !s->sealed) {
+		struct sight v = {.at = at};
+
+		if (!record_decode(&v.r, s->data + at, s->g->seq, s->g->salt) ||
+		    record_span(&v.r) > s->n - at) {
+			at += RECORD_ALIGN;
+			continue;
+		}
+		if (at > good_end)
+			add_hole(s, good_end, at);
+		v.verdict = judge(s, at, &v.r);
+		if (v.r.type == RECORD_SEAL) {
+			s->sealed = true;
+			s->torn = v.r.id;
+		} else {
+			add_sight(s, v);
+		}
+		at += (uint32_t)record_span(&v.r);
+		good_end = at;
+	}
+}
+
+/* ---- one segment: which batches count ---- */
+
+/* From its beginning to a record with LAST, without a hole or a bad sum. */
+static bool
+batch_is_whole(const struct scan *s, uint64_t batch)
+{
+	uint32_t at = 0;
+	bool     begun = false, last = false;
+
+	for (size_t i = 0; i < s->n_seen; i++) {
+		const struct sight *v = &s->seen[i];
+
+		if (v->r.batch != batch)
+			continue;
+		if (!begun)
+			at = v->r.batch_off;
+		begun = true;
+		if (v->at != at || v->verdict != RECORD_GOOD)
+			return false;
+		at = v->at + (uint32_t)record_span(&v->r);
+		last = (v->r.flags & RECORD_LAST) != 0;
+	}
+	return begun && last;
+}
+
+static uint64_t
+max_batch(const struct scan *s)
+{
+	uint64_t max = 0;
+
+	for (size_t i = 0; i < s->n_seen; i++)
+		if (s->seen[i].r.batch > max)
+			max = s->seen[i].r.batch;
+	return max;
+}
+
+/*
+ * `next_first`: the first batch of the segment behind this one, 0 if there is
+ * none. A segment without SEAL and with a successor had a failed write: its last
+ * batch was written again in the successor, under the same number.
+ */
+static void
+set_limit(struct scan *s, uint64_t next_first)
+{
+	uint64_t max = max_batch(s);
+
+	if (s->sealed)
+		return;
+	if (next_first != 0)
+		s->limit = next_first;
+	else if (max != 0 && !batch_is_whole(s, max))
+		s->torn = max;
+}
+
+static bool
+counts(const struct scan *s, const struct sight *v)
+{
+	return s->limit == 0 || v->r.batch < s->limit;
+}
+
+/* Where the batches begin that nobody was promised; holes from there on are no loss. */
+static uint32_t
+loss_begin(const struct scan *s)
+{
+	uint32_t begin = UINT32_MAX;
+
+	for (size_t i = 0; i < s->n_seen; i++)
+		if ((!counts(s, &s->seen[i]) || s->seen[i].r.batch == s->torn) && s->seen[i].r.batch_off < begin)
+			begin = s->seen[i].r.batch_off;
+	return begin;
+}
+
+static void
+report_hole(struct scan *s, uint32_t from, uint32_t to)
+{
+	s->damages++;
+	log_error(ev("spool-damage"), kv("segment", s->g->seq), kv("at", from), kv("bytes", to - from),
+	          kv("msg", "this part of the queue cannot be read: mail in it may be lost"));
+}
+
+static void
+measure(struct disk *d, struct scan *s)
+{
+	struct segment *g = s->g;
+	uint32_t        loss = loss_begin(s);
+	uint64_t        before = d->log.next_batch - 1;
+
+	for (size_t i = 0; i < s->n_holes; i++)
+		if (s->holes[i].from < loss)
+			report_hole(s, s->holes[i].from, s->holes[i].to);
+	for (size_t i = 0; i < s->n_seen; i++) {
+		const struct sight *v = &s->seen[i];
+
+		if (!counts(s, v))
+			continue;
+		if (g->first_batch == 0 || v->r.batch < g->first_batch)
+			g->first_batch = v->r.batch;
+		if (v->r.batch > g->last_batch)
+			g->last_batch = v->r.batch;
+		s->end = v->at + (uint32_t)record_span(&v->r);
+	}
+	/* Numbers that nobody has, between segments or between two batches of this one. */
+	for (size_t i = 0; i < s->n_seen; i++) {
+		if (!counts(s, &s->seen[i]))
+			continue;
+		if (before != 0 && s->seen[i].r.batch > before + 1 && s->n_holes == 0)
+			report_hole(s, s->seen[i].at, s->seen[i].at);
+		before = s->seen[i].r.batch;
+	}
+}
+
+/* ---- what a record means ---- */
+
+uint32_t
+envelope_accepted_s(struct str envelope)
+{
+	struct str key = STR("accepted-ms: "), line;
+	uint64_t   ms;
+
+	for (envelope = str_sub(envelope, 0, ENVELOPE_LOOK); str_cut(&envelope, '\n', &line);)
+		if (str_starts(line, key) && str_number(str_skip(line, key.n), INT64_MAX, &ms))
+			return (uint32_t)(ms / 1000);
+	return 0;
+}
+
+static void
+set_part(struct disk *d, struct part *p, const struct found_part *f)
+{
+	d->index.n_rcpts += f->n_rcpts;
+	d->index.n_rcpts -= p->n_rcpts;
+	p->n_rcpts = f->n_rcpts;
+	p->tries = f->tries;
+	p->flags = f->noticed ? PART_NOTICED : 0;
+	if (f->state == PART_DONE) {
+		p->where = AT_DONE;
+		part_msg(p)->n_left--;
+	} else if (f->state == PART_HOLD || (part_msg(p)->flags & MSG_DAMAGED) != 0) {
+		part_hold(d, p);
+	} else {
+		shelf_put(&d->shelves, p, f->due_ms, time_wall_ms());
+	}
+}
+
+static void
+replay_message(struct disk *d, struct segment *g, const struct found *f)
+{
+	struct msg *m = index_find(&d->index, f->id);
+
+	if (m != NULL) {
+		m->flags &= ~(uint32_t)MSG_DERIVED;
+		msg_forget(d, m);
+	}
+	if (f->n_parts == 0)
+		return;
+	m = index_add(&d->index, f->id, f->n_parts);
+	m->meta_len = f->meta_len;
+	m->size = f->size;
+	m->accepted_s = f->accepted_s;
+	m->flags = ((f->flags & RECORD_BIG) != 0 ? MSG_BIG : 0u) |
+	           ((f->flags & RECORD_DERIVED) != 0 ? MSG_DERIVED : 0u) |
+	           ((f->flags & RECORD_DAMAGED) != 0 ? MSG_DAMAGED : 0u);
+	d->index.n_damaged += (f->flags & RECORD_DAMAGED) != 0;
+	msg_place(d, m, g, f->off);
+	for (uint32_t i = 0; i < f->n_parts; i++) {
+		part_set_lane(d, &m->parts[i], f->parts[i].lane);
+		set_part(d, &m->parts[i], &f->parts[i]);
+	}
+}
+
+static void
+replay_state(struct disk *d, struct segment *g, const struct found *f)
+{
+	struct msg  *m = index_find(&d->index, f->id);
+	struct part *p;
+
+	if (m == NULL || f->part >= m->n_parts || f->n_parts != 1)
+		return;
+	p = &m->parts[f->part];
+	if (p->where == AT_DONE)
+		return;
+	part_unlist(d, p);
+	p->state_seq = g->seq;
+	p->state_off = f->off;
+	set_part(d, p, &f->parts[0]);
+	if (m->n_left == 0)
+		msg_forget(d, m);
+}
+
+void
+recovery_replay(struct disk *d, struct segment *g, const struct found *f)
+{
+	struct msg *m;
+
+	switch (f->type) {
+	case RECORD_MSG:
+	case RECORD_MOVE:
+		replay_message(d, g, f);
+		break;
+	case RECORD_STATE:
+		replay_state(d, g, f);
+		break;
+	case RECORD_DONE:
+		if ((m = index_find(&d->index, f->id)) != NULL)
+			msg_forget(d, m);
+		break;
+	case RECORD_SEAL:
+		break;
+	}
+}
+
+static void
+read_parts(struct str text, struct found *f)
+{
+	struct part_text p;
+	size_t           cap = 0;
+
+	while (part_parse(&text, &p)) {
+		if (f->n_parts == cap) {
+			cap = cap == 0 ? 1 : cap * 2;
+			f->parts = mem_resize(f->parts, cap, sizeof *f->parts);
+		}
+		f->part = p.no;
+		f->parts[f->n_parts++] = (struct found_part){
+			.lane = p.lane,
+			.n_rcpts = (uint32_t)part_waiting(&p),
+			.due_ms = p.due_ms,
+			.tries = (uint16_t)p.tries,
+			.state = (uint8_t)p.state,
+			.noticed = p.noticed,
+		};
+		part_free(&p);
+	}
+}
+
+/* All that is known of a message whose envelope is bad is its id: it stays, on hold, to be seen. */
+static void
+replay_damaged(struct disk *d, struct scan *s, const struct sight *v, struct found *f)
+{
+	struct found_part lost = {.lane = STR("unknown"), .n_rcpts = 1, .state = PART_HOLD};
+	struct buf        id = BUF(ID_TEXT + 1);
+
+	s->damages++;
+	id_format(&id, v->r.id);
+	log_error(ev("damaged"), kv("id", buf_str(&id)), kv("segment", s->g->seq), kv("at", v->at),
+	          kv("msg", v->verdict == RECORD_BAD_META ? "its envelope is not what was written"
+	                                                  : "its body is not what was written"));
+	buf_free(&id);
+	if (v->r.type != RECORD_MSG && v->r.type != RECORD_MOVE)
+		return; /* a lost state: the older one stands, at worst a recipient gets the mail twice */
+	f->flags |= RECORD_DAMAGED;
+	if (f->n_parts == 0) {
+		free(f->parts);
+		f->parts = &lost;
+		f->n_parts = 1;
+	}
+	hint_add(&s->hint, f);
+	recovery_replay(d, s->g, f);
+	if (f->parts == &lost)
+		f->parts = NULL;
+}
+
+static void
+replay_sight(struct disk *d, struct scan *s, const struct sight *v)
+{
+	struct str   envelope = {(const char *)s->data + v->at + RECORD_HEAD, v->r.env_len};
+	struct str   parts = {envelope.p + envelope.n, v->r.parts_len};
+	struct msg  *m = index_find(&d->index, v->r.id);
+	struct found f = {
+		.type = v->r.type,
+		.flags = v->r.flags,
+		.id = v->r.id,
+		.off = v->at,
+		.meta_len = v->r.env_len + v->r.parts_len,
+		.size = v->r.body_len,
+	};
+
+	if (v->verdict != RECORD_BAD_META) {
+		f.accepted_s = envelope_accepted_s(envelope);
+		read_parts(parts, &f);
+	}
+	f.origin = v->r.type == RECORD_DONE && m != NULL ? m->seq : 0;
+	if (v->verdict != RECORD_GOOD && v->r.batch != s->torn) {
+		replay_damaged(d, s, v, &f);
+	} else if (v->verdict == RECORD_GOOD) {
+		hint_add(&s->hint, &f);
+		recovery_replay(d, s->g, &f);
+	}
+	free(f.parts);
+}
+
+/* ---- the whole log ---- */
+
+/* A piece that cannot be read is left zero, and so becomes a hole. */
+static uint32_t
+read_all(struct disk *d, struct segment *g, uint8_t *to)
+{
+	uint32_t size = g->size > SEGMENT_MAX ? SEGMENT_MAX : g->size;
+
+	for (uint32_t at = 0; at < size; at += READ_PIECE) {
+		uint32_t n = size - at < READ_PIECE ? size - at : READ_PIECE;
+
+		if (segment_read(&d->segments, g, at, to + at, n))
+			continue;
+		memset(to + at, 0, n);
+		log_error(ev("spool-damage"), kv("segment", g->seq), kv("at", at), kv("bytes", n),
+		          kv("msg", strerror(errno)));
+	}
+	return size;
+}
+
+/* The end of the log is made firm, so that what is behind it can never be judged again. */
+static void
+write_seal(struct disk *d, struct scan *s)
+{
+	struct segment *g = s->g;
+	struct record   r = {.type = RECORD_SEAL, .flags = RECORD_LAST, .seq = g->seq};
+	uint8_t         octets[RECORD_HEAD];
+	struct iovec    iov = {octets, sizeof octets};
+	int             fd = segment_fd(&d->segments, g);
+
+	r.batch = g->last_batch + 1;
+	r.batch_off = s->end;
+	r.id = s->torn;
+	record_encode(octets, &r, g->salt);
+	if (fd < 0 || d->io->write(fd, &iov, 1, s->end) != (ssize_t)sizeof octets || d->io->sync(fd) != 0)
+		log_error(ev("spool-write"), kv("segment", g->seq), kv("msg", strerror(errno)));
+}
+
+static uint64_t
+first_batch_of(struct disk *d, struct segment *g)
+{
+	uint8_t       head[RECORD_HEAD];
+	struct record r;
+
+	if (g == NULL || !segment_read(&d->segments, g, 0, head, sizeof head) ||
+	    !record_decode(&r, head, g->seq, g->salt))
+		return 0;
+	return r.batch;
+}
+
+static void
+read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *data)
+{
+	struct scan s = {.g = g, .data = data, .hint = BUF(64 * 1024 * 1024)};
+
+	s.n = read_all(d, g, data);
+	look(&s);
+	set_limit(&s, first_batch_of(d, next));
+	measure(d, &s);
+	if (s.torn != 0 && !s.sealed)
+		log_warn(ev("spool-torn"), kv("segment", g->seq),
+		         kv("msg", "the last batch was cut short: what is missing of it was never acknowledged"));
+	for (size_t i = 0; i < s.n_seen; i++)
+		if (counts(&s, &s.seen[i]))
+			replay_sight(d, &s, &s.seen[i]);
+	g->used = s.end;
+	if (d->commit != NULL && s.n_seen > 0) {
+		if (!s.sealed && next == NULL)
+			write_seal(d, &s);
+		g->used = s.end + RECORD_HEAD;
+		segment_seal(&d->segments, g);
+		hint_write(d, g, &s.hint);
+	}
+	d->damages += s.damages;
+	free(s.seen);
+	free(s.holes);
+	buf_free(&s.hint);
+}
+
+static bool
+is_empty(struct disk *d, struct segment *g, uint8_t *data)
+{
+	struct scan s = {.g = g, .data = data};
+	bool        empty;
+
+	s.n = read_all(d, g, data);
+	look(&s);
+	empty = s.n_seen == 0 && !s.sealed;
+	free(s.seen);
+	free(s.holes);
+	return empty;
+}
+
+/* Spares of the last life have names and salts but no records; what a torn first batch left is in none. */
+static void
+drop_empty(struct disk *d, uint8_t *data)
+{
+	struct job *job = d->commit == NULL ? NULL : disk_job(d);
+
+	while (d->segments.n > 0) {
+		struct segment *g = d->segments.v[d->segments.n - 1];
+
+		if (first_batch_of(d, g) != 0 || !is_empty(d, g, data))
+			break;
+		if (job == NULL) {
+			d->segments.n--;
+			segment_close(&d->segments, g);
+		} else {
+			segment_retire(&d->segments, g, job);
+		}
+	}
+	if (job != NULL)
+		disk_job_start(d, job);
+}
+
+static void
+check_gap(struct disk *d, size_t i)
+{
+	const struct segment *g = d->segments.v[i], *before = i == 0 ? NULL : d->segments.v[i - 1];
+
+	if (before == NULL || g->seq == before->seq + 1)
+		return;
+	d->damages++;
+	log_error(ev("spool-damage"), kv("segment", before->seq + 1), kv("segments", g->seq - before->seq - 1),
+	          kv("msg", "segments of the queue are missing: mail in them is lost"));
+}
+
+bool
+recovery_run(struct disk *d, struct buf *why)
+{
+	uint8_t *data = NULL;
+
+	if (!segments_scan(&d->segments, why))
+		return false;
+	d->log.next_batch = 1;
+	if (d->segments.n > 0) {
+		data = mem_array(1, SEGMENT_MAX);
+		drop_empty(d, data);
+	}
+	for (size_t i = 0; i < d->segments.n; i++) {
+		struct segment *g = d->segments.v[i];
+		struct segment *next = i + 1 < d->segments.n ? d->segments.v[i + 1] : NULL;
+
+		check_gap(d, i);
+		if (!hint_load(d, g))
+			read_segment(d, g, next, data);
+		segment_seal(&d->segments, g);
+		if (g->last_batch >= d->log.next_batch)
+			d->log.next_batch = g->last_batch + 1;
+	}
+	free(data);
+	return true;
+}
