@@ -39,7 +39,8 @@ static void
 row_text(struct show *s, const char *name, struct str value, struct str origin)
 {
 	if (s->all && (s->last == NULL || strcmp(s->last, name) != 0))
-		buf_addf(&s->out, "%s# %s\n", s->last == NULL ? "" : "\n", config_help(name));
+		buf_addf(&s->out, "%s# %s%s\n", s->last == NULL ? "" : "\n", config_help(name),
+		         config_needs_restart(name) ? " (needs a restart)" : "");
 	if (value.n == 0)
 		buf_addf(&s->out, "# %-*s(not set)\n", NAME_WIDTH - 2, name);
 	else

@@ -138,3 +138,11 @@ config_help(const char *name)
 
 	return row == NULL ? NULL : row->help;
 }
+
+bool
+config_needs_restart(const char *name)
+{
+	const struct row *row = conf_row_find(conf_rows, str_of(name));
+
+	return row != NULL && (row->flags & ROW_RESTART) != 0;
+}

@@ -161,6 +161,7 @@ struct config *config_read(struct str rendered, unsigned generation);
 /* One line about a directive, and the names of all of them in the order of the table; NULL if there is none. */
 const char *config_help(const char *name);
 const char *config_directive(size_t i);
+bool        config_needs_restart(const char *name); /* a reload leaves it as it was */
 
 /* Rows for `postern config show`: name, effective value (secrets as ***; empty: not set), origin. */
 void config_show(const struct config *c, void (*row)(void *arg, const char *name, struct str value, struct str origin), void *arg);

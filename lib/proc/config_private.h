@@ -180,6 +180,7 @@ extern const struct row conf_rows[]; /* ended by a NULL name */
 extern const size_t     conf_n_rows;
 
 const struct row *conf_row_find(const struct row *rows, struct str name);
+bool              conf_is_secret(struct str keyword); /* what stands behind it must not be shown */
 const char       *conf_row_name(const void *rows, size_t i); /* for conf_nearest */
 
 extern const struct kind kind_flag, kind_choice, kind_count, kind_port, kind_span, kind_size;

@@ -90,7 +90,7 @@ conf_mask(struct buf *out, struct str line)
 		}
 		for (size_t i = 0; i < n; i++)
 			buf_addc(out, secret && is_open_secret(w) ? '*' : w.p[i]);
-		secret = str_eq(w, STR("password")) || str_eq(w, STR("token"));
+		secret = conf_is_secret(w);
 		line = str_skip(line, n);
 	}
 }

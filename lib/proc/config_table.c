@@ -84,7 +84,7 @@ const struct row conf_rows[] = {
 	 .help = "sign mail with DKIM: on or off"},
 	{.name = "dkim", .kind = &kind_dkim, .least = 1, .roles = S_ | D_ | K_, .flags = ROW_REPEAT, .block = dkim_rows,
 	 .help = "DOMAIN { key SELECTOR FILE.pem ... }; default: the keys in the state folder"},
-	{.name = "route", .kind = &kind_route, .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT | ROW_SECRET, .block = route_rows,
+	{.name = "route", .kind = &kind_route, .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT, .block = route_rows,
 	 .help = "DOMAIN|* { via HOST:PORT tls  user NAME  password SECRET }, or { direct }"},
 	{.name = "spool", .kind = &kind_path, .at = C(spool), .def = "/var/spool/postern", .least = 1, .most = 1, .flags = ROW_RESTART,
 	 .help = "folder of the queue"},
@@ -136,6 +136,18 @@ conf_row_find(const struct row *rows, struct str name)
 		if (str_eq(name, str_of(r->name)))
 			return r;
 	return NULL;
+}
+
+bool
+conf_is_secret(struct str keyword)
+{
+	for (const struct row *r = conf_rows; r->name != NULL; r++) {
+		const struct row *in = r->block == NULL ? NULL : conf_row_find(r->block, keyword);
+
+		if (in != NULL && (in->flags & ROW_SECRET) != 0)
+			return true;
+	}
+	return false;
 }
 
 const char *

@@ -216,7 +216,8 @@ each_role_reads_what_it_may_see(void **state)
 		}
 		SEEN(USERS_TEXT, r->users_text);
 		SEEN(PATHS, r->spool);
-		SEEN(PATHS, r->user_account);
+		SEEN(PATHS, r->control);
+		STR_IS(r->user_account, c->user_account);
 		if ((sees & RULES) != 0)
 			rules_are(r, c);
 		tls_is(r, c, sees);
