@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/client.h"
+#include "cmd/daemon.h"
 #include "cmd/cmd.h"
 #include "cmd/table.h"
 #include "dkim/key.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cmd/client.h"
+#include "cmd/daemon.h"
 #include "cmd/cmd.h"
 #include "lib/proc/control.h"
 #include "lib/util/json.h"
@@ -17,7 +17,7 @@ keep_row(void *arg, struct str row)
 	buf_addc(arg, '\n');
 }
 
-static const struct client_hooks keep_rows = {.row = keep_row};
+static const struct daemon_hooks keep_rows = {.row = keep_row};
 
 /* The next row of this kind, off the kept ones. */
 static bool
@@ -27,7 +27,7 @@ next_row(struct str *rows, const char *kind, struct str *row)
 	bool       found = false;
 
 	while (!found && str_cut(rows, '\n', row))
-		found = client_cell(*row, "kind", &value) && str_eq(buf_str(&value), str_of(kind));
+		found = daemon_cell(*row, "kind", &value) && str_eq(buf_str(&value), str_of(kind));
 	buf_free(&value);
 	return found;
 }
@@ -82,7 +82,7 @@ add_stats(struct json *j, struct str rows)
 	struct str row;
 
 	while (next_row(&rows, "stat", &row))
-		if (client_cell(row, "name", &name) && client_cell(row, "value", &value))
+		if (daemon_cell(row, "name", &name) && daemon_cell(row, "value", &value))
 			json_int(j, buf_z(&name), strtoll(buf_z(&value), NULL, 10));
 	buf_free(&name);
 	buf_free(&value);
@@ -118,7 +118,7 @@ print_table(struct str rows, const char *kind, const struct column *columns, siz
 		buf_init(&values[i], VALUE_MAX);
 	while (next_row(&rows, kind, &row)) {
 		for (size_t i = 0; i < n; i++) {
-			(void)client_cell(row, columns[i].key, &values[i]);
+			(void)daemon_cell(row, columns[i].key, &values[i]);
 			cells[i] = buf_str(&values[i]);
 		}
 		table_add(t, cells);
@@ -138,7 +138,7 @@ print_daemon(struct str row)
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		buf_init(&v[i], VALUE_MAX);
-		(void)client_cell(row, keys[i], &v[i]);
+		(void)daemon_cell(row, keys[i], &v[i]);
 	}
 	show_value(&span, SHOW_SPAN_MS, buf_str(&v[4]));
 	printf("postern %s on %s, up %s, process %s\n", buf_z(&v[0]), buf_z(&v[2]), buf_z(&span),
@@ -193,7 +193,7 @@ cmd_status(struct cmd *c)
 
 	if (!cmd_end(c))
 		return CMD_USAGE;
-	code = client_ask(c, STR("status"), &keep_rows, &rows, NULL);
+	code = daemon_ask(c, STR("status"), &keep_rows, &rows, NULL);
 	if (code == CMD_OK && c->json)
 		print_json(buf_str(&rows));
 	else if (code == CMD_OK)
@@ -210,7 +210,7 @@ cmd_readyz(struct cmd *c)
 
 	if (!cmd_end(c))
 		return CMD_USAGE;
-	code = client_ask(c, STR("readyz"), &keep_rows, &rows, &said);
+	code = daemon_ask(c, STR("readyz"), &keep_rows, &rows, &said);
 	if (c->json && code != CMD_NO_DAEMON) {
 		struct json j = {.out = &out};
 
@@ -234,7 +234,7 @@ cmd_readyz(struct cmd *c)
 int
 cmd_reload(struct cmd *c)
 {
-	return cmd_end(c) ? client_say(c, STR("reload")) : CMD_USAGE;
+	return cmd_end(c) ? daemon_say(c, STR("reload")) : CMD_USAGE;
 }
 
 /* pause and resume: everything, or the lane of one domain. */
@@ -249,7 +249,7 @@ say_about_domain(struct cmd *c)
 	if (domain != NULL)
 		control_add_word(&request, str_of(domain));
 	if (cmd_end(c))
-		code = client_say(c, buf_str(&request));
+		code = daemon_say(c, buf_str(&request));
 	buf_free(&request);
 	return code;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "cmd/client.h"
+#include "cmd/daemon.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ enum {
 };
 
 int
-client_connect(struct cmd *c)
+daemon_connect(struct cmd *c)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	struct buf         path = BUF(4096);
@@ -81,7 +81,7 @@ send_all(int fd, struct str s)
 
 /* The answer as it comes: rows, raw octets, the end. */
 struct answer {
-	const struct client_hooks *hooks;
+	const struct daemon_hooks *hooks;
 	void                      *arg;
 	struct buf                 in;
 	uint64_t                   raw; /* octets that are still to come */
@@ -174,12 +174,12 @@ read_answer(int fd, struct answer *a)
 }
 
 int
-client_ask(struct cmd *c, struct str request, const struct client_hooks *hooks, void *arg,
+daemon_ask(struct cmd *c, struct str request, const struct daemon_hooks *hooks, void *arg,
            struct buf *said)
 {
 	struct buf    text = BUF(CELL_MAX);
 	struct answer a = {.hooks = hooks, .arg = arg, .in = BUF(LINE_MAX_BYTES), .code = CMD_FAILED, .text = &text};
-	int           fd = client_connect(c);
+	int           fd = daemon_connect(c);
 
 	if (fd < 0)
 		return no_daemon(c, errno);
@@ -198,7 +198,7 @@ client_ask(struct cmd *c, struct str request, const struct client_hooks *hooks, 
 }
 
 bool
-client_cell(struct str row, const char *key, struct buf *value)
+daemon_cell(struct str row, const char *key, struct buf *value)
 {
 	struct str name;
 	bool       number;
@@ -211,7 +211,7 @@ client_cell(struct str row, const char *key, struct buf *value)
 }
 
 void
-client_json(struct str row)
+daemon_json(struct str row)
 {
 	struct buf  out = BUF(LINE_MAX_BYTES), value = BUF(CELL_MAX);
 	struct json j = {.out = &out};
@@ -248,20 +248,20 @@ print_row(void *arg, struct str row)
 	struct print *p = arg;
 
 	if (p->table == NULL) {
-		client_json(row);
+		daemon_json(row);
 		return;
 	}
 	for (size_t i = 0; i < p->n; i++) {
-		(void)client_cell(row, p->columns[i].key, &p->values[i]);
+		(void)daemon_cell(row, p->columns[i].key, &p->values[i]);
 		p->cells[i] = buf_str(&p->values[i]);
 	}
 	table_add(p->table, p->cells);
 }
 
 int
-client_print(struct cmd *c, struct str request, const struct column *columns, size_t n)
+daemon_print(struct cmd *c, struct str request, const struct column *columns, size_t n)
 {
-	static const struct client_hooks hooks = {.row = print_row};
+	static const struct daemon_hooks hooks = {.row = print_row};
 	struct print p = {.columns = columns, .n = n, .values = mem_array(n, sizeof(struct buf)), .cells = mem_array(n, sizeof(struct str))};
 	int          code;
 
@@ -269,7 +269,7 @@ client_print(struct cmd *c, struct str request, const struct column *columns, si
 		buf_init(&p.values[i], CELL_MAX);
 	if (!c->json)
 		p.table = table_create(columns, n);
-	code = client_ask(c, request, &hooks, &p, NULL);
+	code = daemon_ask(c, request, &hooks, &p, NULL);
 	if (p.table != NULL)
 		table_finish(p.table);
 	for (size_t i = 0; i < n; i++)
@@ -286,12 +286,12 @@ raw_to_stderr(void *arg UNUSED, struct str octets)
 }
 
 int
-client_say(struct cmd *c, struct str request)
+daemon_say(struct cmd *c, struct str request)
 {
-	static const struct client_hooks hooks = {.raw = raw_to_stderr};
+	static const struct daemon_hooks hooks = {.raw = raw_to_stderr};
 	struct buf  said = BUF(CELL_MAX), out = BUF(CELL_MAX);
 	struct json j = {.out = &out};
-	int         code = client_ask(c, request, &hooks, NULL, &said);
+	int         code = daemon_ask(c, request, &hooks, NULL, &said);
 
 	if (code == CMD_NO_DAEMON || said.n == 0) {
 		/* What was to be said is said. */
