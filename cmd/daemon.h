@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
-* client - the commands' side of the control socket.
+ * daemon - the commands' side of the control socket.
  *
  * Rows are as lib/proc/control.h says. A command either lets daemon_print() show
  * them, or takes them one by one.

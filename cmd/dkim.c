@@ -306,12 +306,12 @@ static void
 tell_daemon(struct job *j)
 {
 	struct buf said = BUF(RECORD_LIMIT);
-	int        fd = client_connect(j->c);
+	int        fd = daemon_connect(j->c);
 
 	if (fd < 0)
 		return;
 	close(fd);
-	if (client_ask(j->c, STR("reload"), &(struct client_hooks){0}, NULL, &said) == CMD_OK)
+	if (daemon_ask(j->c, STR("reload"), &(struct daemon_hooks){0}, NULL, &said) == CMD_OK)
 		fprintf(stderr, "The running daemon signs with them from now on.\n");
 	else
 		cmd_error("reload", buf_z(&said), "the daemon goes on with the keys it had; see `postern check`");
