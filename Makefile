@@ -5,23 +5,26 @@
 #   make            build          make test     all tests, after installing what they need
 #   make run        try it         make asan     all tests under ASan and UBSan
 #   make install    DESTDIR PREFIX make lint     the style checks alone
-#   make bench      speed          make clang    build with clang, warnings are errors
-#   make fuzz       SECONDS=60     make soak     the long tests of durability
+#   make bench      ARGS=--quick   make clang    build with clang, warnings are errors
+#   make fuzz       SECONDS=60     make soak     ROUNDS=100: kill roles under load
 #   make clean
 
 PREFIX  ?= /usr/local
 SECONDS ?= 60
+ROUNDS  ?= 100
 RELEASE := build/release
 TEST    := build/test
 ASAN    := build/asan
+BENCH   := build/speed
 CLANG   := build/clang
 FUZZ    := build/fuzz
 
+FAST     := --buildtype=release -Ddebug=true
 SANITIZE := -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true
+STRICT   := -Dtests=enabled --werror
+
 # What a command says is shown only if it fails.
 quiet = said=$$($(1) 2>&1) || { echo "$$said"; exit 1; }
-
-STRICT   := -Dtests=enabled --werror
 
 .PHONY: all run test asan lint clang bench fuzz soak install clean prepare prepare-test
 .NOTPARALLEL:
@@ -44,15 +47,18 @@ lint: prepare-test $(TEST)/build.ninja
 clang: prepare-test $(CLANG)/build.ninja
 	@ninja -C $(CLANG) --quiet
 
-bench: prepare-test all
-	@tests/bench/run $(RELEASE)
+bench: prepare-test $(BENCH)/build.ninja
+	@ninja -C $(BENCH) --quiet cmd/postern tests/bench/load tests/bench/sink
+	@tests/peers
+	@tests/bench/run $(BENCH) $(ARGS)
 
 fuzz: prepare-test $(FUZZ)/build.ninja
 	@ninja -C $(FUZZ) --quiet
 	@tests/fuzz/run $(FUZZ) $(SECONDS)
 
 soak: prepare-test all
-	@tests/crash/soak $(RELEASE)
+	@tests/peers
+	@tests/soak $(RELEASE) $(ROUNDS)
 
 install: all
 	meson configure $(RELEASE) --prefix=$(PREFIX)
@@ -68,7 +74,10 @@ prepare-test:
 	@etc/prepare test
 
 $(RELEASE)/build.ninja:
-	@$(call quiet,meson setup $(RELEASE) --buildtype=release -Ddebug=true -Dtests=disabled --prefix=$(PREFIX))
+	@$(call quiet,meson setup $(RELEASE) $(FAST) -Dtests=disabled --prefix=$(PREFIX))
+
+$(BENCH)/build.ninja:
+	@$(call quiet,meson setup $(BENCH) $(FAST) -Dtests=enabled)
 
 $(TEST)/build.ninja:
 	@$(call quiet,meson setup $(TEST) $(STRICT))
