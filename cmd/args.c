@@ -12,23 +12,31 @@ take(struct cmd *c, int at, int n)
 	c->argc -= n;
 }
 
+/* What follows the name in a word "--name..."; NULL if it is another word. */
+static const char *
+behind(const char *word, const char *name)
+{
+	size_t n;
+
+	if (strncmp(name, "--", 2) == 0)
+		name += 2;
+	n = strlen(name);
+	return strncmp(word, "--", 2) == 0 && strncmp(word + 2, name, n) == 0 ? word + 2 + n : NULL;
+}
+
 const char *
 cmd_option(struct cmd *c, const char *name)
 {
-	size_t n = strlen(name);
+	for (int i = 0; i < c->argc && strcmp(c->argv[i], "--") != 0; i++) {
+		const char *w = behind(c->argv[i], name);
 
-	for (int i = 0; i < c->argc; i++) {
-		const char *w = c->argv[i];
-
-		if (strcmp(w, "--") == 0)
-			return NULL;
-		if (strncmp(w, name, n) != 0)
+		if (w == NULL)
 			continue;
-		if (w[n] == '=') {
+		if (*w == '=') {
 			take(c, i, 1);
-			return w + n + 1;
+			return w + 1;
 		}
-		if (w[n] == '\0') {
+		if (*w == '\0') {
 			const char *value = i + 1 < c->argc ? c->argv[i + 1] : "";
 
 			take(c, i, i + 1 < c->argc ? 2 : 1);
@@ -42,7 +50,9 @@ bool
 cmd_flag(struct cmd *c, const char *name)
 {
 	for (int i = 0; i < c->argc && strcmp(c->argv[i], "--") != 0; i++) {
-		if (strcmp(c->argv[i], name) == 0) {
+		const char *w = behind(c->argv[i], name);
+
+		if (w != NULL && *w == '\0') {
 			take(c, i, 1);
 			return true;
 		}

@@ -43,7 +43,7 @@ struct cmd {
 /*
  * Take an option out of the arguments: the value of `--name VALUE` or
  * `--name=VALUE`, or NULL if it is not there. An option given twice comes with
- * the next call. A missing value comes as "".
+ * the next call. A missing value comes as "". `name` may have its dashes or not.
  */
 const char *cmd_option(struct cmd *c, const char *name);
 bool        cmd_flag(struct cmd *c, const char *name);
