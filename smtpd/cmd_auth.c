@@ -27,7 +27,7 @@ struct exchange {
 };
 
 void
-exchange_destroy(struct session *s)
+login_exchange_destroy(struct session *s)
 {
 	struct exchange *x = s->auth;
 
@@ -104,7 +104,7 @@ pause_failed(struct session *s, struct str user)
 	s->auth_failures++;
 	s->server->counts.auth_failures++;
 	log_failure(s, user);
-	exchange_destroy(s);
+	login_exchange_destroy(s);
 	session_enter(s, PHASE_PAUSE);
 	stream_timeout(s->stream, (int64_t)FIRST_PAUSE_MS << (s->auth_failures - 1));
 }
@@ -125,7 +125,7 @@ exchange_refuse(struct session *s)
 static void
 answer(struct session *s, struct reply r)
 {
-	exchange_destroy(s);
+	login_exchange_destroy(s);
 	session_enter(s, PHASE_READY);
 	session_say(s, r);
 }
@@ -285,7 +285,7 @@ auth_input(struct session *s)
 		break;
 	case LINE_LONG:
 	case LINE_BARE:
-		exchange_destroy(s);
+		login_exchange_destroy(s);
 		session_enter(s, PHASE_READY);
 		command_mistake(s, REPLY(500, 5, 5, 2, "the line is too long or ends without CR LF"));
 		break;

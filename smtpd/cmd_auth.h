@@ -8,7 +8,7 @@
 struct session;
 
 /* End an exchange that runs, if any; nothing is answered. */
-void exchange_destroy(struct session *s);
+void login_exchange_destroy(struct session *s);
 
 /* The pause of a failed login is over: answer, and perhaps end the session. */
 void exchange_refuse(struct session *s);

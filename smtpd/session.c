@@ -121,7 +121,7 @@ session_destroy(struct session *s)
 	struct server *sv = s->server;
 
 	loop_defer_cancel(sv->loop, &s->end);
-	exchange_destroy(s);
+	login_exchange_destroy(s);
 	session_reset(s);
 	stream_close(s->stream);
 	list_remove(&sv->sessions, &s->link);
