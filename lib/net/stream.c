@@ -55,7 +55,8 @@ struct stream {
 	int64_t         deadline_ms; /* 0: none */
 	int64_t         armed_ms;    /* when ev_time comes; 0: never */
 	struct deferred turn;
-	SSL            *next; /* for PHASE_HANDSHAKE */
+	SSL            *next;  /* for PHASE_HANDSHAKE */
+	size_t          plain; /* PHASE_BEFORE_TLS: octets of output that were written before */
 	struct addr     to; /* of stream_connect() */
 	struct link     orphan;
 	size_t          lingered; /* octets thrown away */
@@ -120,8 +121,9 @@ wants_write(const struct stream *s)
 	switch (s->phase) {
 	case PHASE_CONNECTING:
 		return s->sock.error == NULL;
-	case PHASE_OPEN:
 	case PHASE_BEFORE_TLS:
+		return s->plain > 0;
+	case PHASE_OPEN:
 	case PHASE_ENDING:
 		return s->read_writes || (s->out.n > 0 && !s->write_reads);
 	case PHASE_HANDSHAKE:
@@ -182,12 +184,16 @@ read_once(struct stream *s)
 static bool
 flush(struct stream *s)
 {
+	size_t  left = s->phase == PHASE_BEFORE_TLS ? s->plain : s->out.n;
 	ssize_t n = 1;
 
-	if (s->out.n == 0)
+	if (left == 0)
 		return true;
-	while (s->out.n > 0 && (n = sock_write(&s->sock, s->out.p + s->out.at, s->out.n)) > 0)
+	while (left > 0 && (n = sock_write(&s->sock, s->out.p + s->out.at, left)) > 0) {
 		outbox_take(&s->out, (size_t)n);
+		left -= (size_t)n;
+	}
+	s->plain = s->phase == PHASE_BEFORE_TLS ? left : 0;
 	s->write_reads = n == IO_WANT_READ;
 	if (n == IO_BROKEN) {
 		/* A server that closes says why first: what it said comes before our error. */
@@ -252,7 +258,7 @@ step(struct stream *s)
 
 	if (!flush(s))
 		return;
-	if (s->phase == PHASE_BEFORE_TLS && s->out.n == 0 && !s->failing) {
+	if (s->phase == PHASE_BEFORE_TLS && s->plain == 0 && !s->failing) {
 		begin_handshake(s);
 		return;
 	}
@@ -570,6 +576,8 @@ stream_finish(struct stream *s)
 		return;
 	}
 	loop_defer_cancel(s->loop, &s->turn);
+	if (s->phase == PHASE_BEFORE_TLS)
+		s->out.n = s->plain; /* the rest was meant to be encrypted */
 	s->phase = PHASE_ENDING;
 	s->read_writes = false;
 	inbox_free(&s->in);
@@ -655,6 +663,7 @@ start_tls(struct stream *s, SSL *ssl)
 {
 	assert(s->next == NULL && s->sock.ssl == NULL);
 	s->next = ssl;
+	s->plain = s->out.n;
 	s->phase = PHASE_BEFORE_TLS;
 	loop_defer(s->loop, &s->turn);
 	return true;

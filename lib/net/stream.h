@@ -50,7 +50,7 @@ void stream_finish(struct stream *s);
 enum stream_line {
 	LINE_NONE, /* not whole yet */
 	LINE_OK,
-	LINE_LONG, /* over the limit: told once, as soon as that is sure; the line is dropped up to its end */
+	LINE_LONG, /* over the limit: told once, when that is sure; the line is dropped up to its end */
 	LINE_BARE, /* holds a CR or LF that is not part of CRLF, or a NUL; given whole, the owner decides */
 };
 
@@ -61,7 +61,10 @@ enum stream_line {
  */
 enum stream_line stream_line(struct stream *s, size_t limit, struct str *line);
 
-/* What has come and not been taken, as one piece of at most `max` octets (never above 64 KiB); then take the first `n` of it. */
+/*
+ * What has come and not been taken, as one piece of at most `max` octets (never
+ * above 64 KiB); then take the first `n` of it.
+ */
 struct str stream_peek(struct stream *s, size_t max);
 void       stream_take(struct stream *s, size_t n);
 size_t     stream_waiting(const struct stream *s); /* octets of input not taken */
@@ -77,9 +80,9 @@ void stream_resume(struct stream *s); /* an INPUT event follows if input waits *
 void stream_timeout(struct stream *s, int64_t ms);
 
 /*
- * Begin TLS once the output is drained. False if plain input waits (injection:
- * RFC 3207 section 6, CVE-2011-0411): the caller must end the session. The
- * server's context is counted up. `name` is for SNI and for verification. Ends in SECURE or ERROR.
+ * Begin TLS once the output is drained; what is written from now on comes after
+ * the handshake. False if plain input waits (injection: RFC 3207 section 6,
+ * CVE-2011-0411): the caller must end the session. The server's context is counted up. `name` is for SNI and for verification. Ends in SECURE or ERROR.
  */
 bool stream_tls_accept(struct stream *s, struct tls_server *ctx) MUST_USE;
 bool stream_tls_connect(struct stream *s, struct tls_client *ctx, struct str name) MUST_USE;

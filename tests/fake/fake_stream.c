@@ -18,6 +18,7 @@ struct stream {
 	void             *arg;
 	struct inbox      in;
 	struct buf        out;
+	size_t            plain; /* BEFORE_TLS: octets of `out` that were written before */
 	enum phase        phase;
 	bool              busy;
 	bool              paused;
@@ -73,11 +74,14 @@ fail(struct stream *s, const char *why)
 static bool
 flush(struct stream *s)
 {
-	if (s->out.n == 0 || s->peer->stalled || s->phase == CONNECTING || s->phase == HANDSHAKE)
+	size_t n = s->phase == BEFORE_TLS ? s->plain : s->out.n;
+
+	if (n == 0 || s->peer->stalled || s->phase == CONNECTING || s->phase == HANDSHAKE)
 		return true;
-	buf_add(&s->peer->got, buf_str(&s->out));
-	buf_clear(&s->out);
-	return emit(s, STREAM_DRAINED);
+	buf_add(&s->peer->got, str_sub(buf_str(&s->out), 0, n));
+	buf_drop(&s->out, n);
+	s->plain = 0;
+	return s->out.n > 0 || emit(s, STREAM_DRAINED);
 }
 
 static bool
@@ -85,7 +89,7 @@ shake_hands(struct stream *s)
 {
 	struct fake_peer *p = s->peer;
 
-	if (s->phase == BEFORE_TLS && s->out.n == 0) {
+	if (s->phase == BEFORE_TLS && s->plain == 0) {
 		s->phase = HANDSHAKE;
 		p->tls = FAKE_TLS_ASKED;
 	}
@@ -239,6 +243,8 @@ stream_close(struct stream *s)
 void
 stream_finish(struct stream *s)
 {
+	if (s->phase == BEFORE_TLS)
+		buf_truncate(&s->out, s->plain);
 	if (s->phase == OPEN || s->phase == BEFORE_TLS)
 		buf_add(&s->peer->got, buf_str(&s->out));
 	end(s, FAKE_FINISHED);
@@ -325,6 +331,7 @@ start_tls(struct stream *s, struct str name)
 	if (s->phase != OPEN || s->peer->tls != FAKE_PLAIN || s->in.n > 0 || s->in.skipping)
 		return false;
 	s->phase = BEFORE_TLS;
+	s->plain = s->out.n;
 	s->peer->tls_name = str_dup(name);
 	loop_defer(s->loop, &s->turn);
 	return true;
