@@ -26,6 +26,9 @@ static const struct verb verbs[] = {
 	 "Without --selector they are called HOST-YYYYMM and HOST-YYYYMMe.\n"},
 	{"pause", cmd_pause, "[DOMAIN]", "stop deliveries, go on accepting", NULL},
 	{"resume", cmd_resume, "[DOMAIN]", "go on with deliveries", NULL},
+	{"explain", cmd_explain, "--client IP [--login NAME] --from ADDRESS --to ADDRESS",
+	 "what would become of a mail, and which line says so",
+	 "Exit code 0: it would be accepted, 1: refused. --from '<>' is the null sender.\n"},
 	{"readyz", cmd_readyz, "", "can mail be accepted now? exit code 0: yes", NULL},
 	{"version", cmd_version, "", "say which version this is", NULL},
 };
