@@ -55,7 +55,7 @@ grow(struct inbox *b, size_t cap)
 {
 	char *p;
 
-	if (cap < b->cap * 2)
+	if (!b->borrowed && cap < b->cap * 2)
 		cap = b->cap * 2;
 	if (cap > INBOX_MAX)
 		cap = INBOX_MAX;
