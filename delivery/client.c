@@ -249,10 +249,8 @@ lost(struct client *c, const char *what)
 }
 
 static void
-event(void *arg, enum stream_event what)
+take_event(struct client *c, enum stream_event what)
 {
-	struct client *c = arg;
-
 	switch (what) {
 	case STREAM_CONNECTED:
 		connected(c);
@@ -283,10 +281,8 @@ event(void *arg, enum stream_event what)
 }
 
 static void
-end(void *arg)
+end(struct client *c)
 {
-	struct client *c = arg;
-
 	replies_free(&c->replies);
 	buf_free(&c->out);
 	buf_free(&c->why);
@@ -294,16 +290,27 @@ end(void *arg)
 	free(c);
 }
 
+/* A hook below us may have closed the client: it lives until its event is over. */
+static void
+event(void *arg, enum stream_event what)
+{
+	struct client *c = arg;
+
+	c->in_event = true;
+	take_event(c, what);
+	c->in_event = false;
+	if (c->gone)
+		end(c);
+}
+
 struct client *
 client_open(struct loop *l, const struct client_conf *conf, const struct client_hooks *hooks, void *arg)
 {
 	struct client *c = mem_zero(sizeof *c);
 
-	c->loop = l;
 	c->conf = *conf;
 	c->hooks = hooks;
 	c->arg = arg;
-	c->end = (struct deferred){.fn = end, .arg = c};
 	c->out = BUF(COMMANDS_MAX);
 	c->why = BUF(REPLY_TEXT_MAX);
 	replies_init(&c->replies);
@@ -313,7 +320,6 @@ client_open(struct loop *l, const struct client_conf *conf, const struct client_
 	return c;
 }
 
-/* Freed later: the client may be below us on the stack. */
 void
 client_close(struct client *c)
 {
@@ -322,7 +328,9 @@ client_close(struct client *c)
 	stream_close(c->stream);
 	c->stream = NULL;
 	c->state = CLIENT_CLOSED;
-	loop_defer(c->loop, &c->end);
+	c->gone = true;
+	if (!c->in_event)
+		end(c);
 }
 
 void

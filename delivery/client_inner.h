@@ -11,7 +11,6 @@
 #include "delivery/client.h"
 #include "delivery/hello.h"
 #include "delivery/replies.h"
-#include "lib/net/loop.h"
 #include "lib/net/stream.h"
 
 enum step_id {
@@ -66,13 +65,12 @@ struct transaction {
 };
 
 struct client {
-	struct loop              *loop;
 	struct client_conf        conf;
 	const struct client_hooks *hooks;
 	void                     *arg;
 	struct stream            *stream;
 	enum client_state         state;
-	struct deferred           end; /* frees */
+	bool                      in_event, gone; /* closed: freed when the event is over */
 	struct replies            replies;
 	struct due                due[DUE_MAX];
 	unsigned                  due_first, due_n;

@@ -149,6 +149,7 @@ ready(void *arg)
 
 	c->up = true;
 	d->connecting--;
+	d->failing = false;
 	c->worker->family[c->hop.addr.family == 6].good_ms = time_mono_ms();
 	serve(c);
 	destination_pump(d);

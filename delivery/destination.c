@@ -134,6 +134,7 @@ rest(struct destination *d)
 	list_remove(&w->starved, &d->starve);
 	if (is_working(d) || d->rest.next != NULL)
 		return;
+	d->failing = false;
 	if (pick(d) == NULL)
 		d->hops_until_ms = 0; /* all have failed: the next mail looks anew */
 	d->rest_until_ms = time_mono_ms() + REST_MS;
@@ -211,6 +212,7 @@ fail_waiting(struct destination *d, struct reply r)
 
 	hops_free(&d->hops);
 	d->hops_until_ms = 0;
+	d->failing = false;
 	while ((j = destination_next(d)) != NULL) {
 		note_failed(d, j);
 		job_fail(j, r, scope);
@@ -241,6 +243,7 @@ found(void *arg, struct hops *hops, unsigned ttl_s, struct reply failure)
 	*hops = (struct hops){0};
 	d->hops_until_ms = now + (int64_t)(ttl_s > 0 ? ttl_s : 1) * 1000;
 	d->pause_until_ms = 0;
+	d->failing = false;
 	destination_pump(d);
 }
 
@@ -316,6 +319,7 @@ destination_failed(struct destination *d, const struct conn *c, unsigned stage, 
 	struct hop *h = same_hop(d, &c->hop);
 
 	remember(d, c, r);
+	d->failing = true;
 	if (h == NULL)
 		return;
 	if (c->up) {
@@ -370,6 +374,16 @@ open_one(struct destination *d)
 	return true;
 }
 
+/*
+ * An old list is renewed, but not in the middle of trying its hosts one after another: a new
+ * one would begin with the first again, for ever.
+ */
+static bool
+needs_lookup(const struct destination *d)
+{
+	return d->hops.n == 0 || (time_mono_ms() >= d->hops_until_ms && !d->failing);
+}
+
 void
 destination_pump(struct destination *d)
 {
@@ -379,7 +393,7 @@ destination_pump(struct destination *d)
 	}
 	if (d->lookup != NULL)
 		return;
-	if (d->hops.n == 0 || time_mono_ms() >= d->hops_until_ms) {
+	if (needs_lookup(d)) {
 		look_up(d);
 		return;
 	}

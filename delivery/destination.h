@@ -33,6 +33,7 @@ struct destination {
 	struct mx       *lookup;
 	struct hops      hops;
 	int64_t          hops_until_ms; /* mono */
+	bool             failing; /* a connection has failed, none got through since: the list is gone through to its end */
 	int64_t          asked_ms, found_ms; /* when the lookup began and ended, mono */
 
 	struct list      waiting; /* jobs */
