@@ -234,7 +234,7 @@ shape(struct maker *m, const struct row *row, const struct node *n)
 static void
 set_twice(struct maker *m, const struct row *row, const struct node *n, const struct origin *before)
 {
-	if (strcmp(before->file, n->origin.file) == 0)
+	if (str_eq(str_of(before->file), str_of(n->origin.file)))
 		conf_problem(m, CONF_ERROR, n->key.at, "\"%s\" is set already on line %u", row->name,
 		             before->line);
 	else

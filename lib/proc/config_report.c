@@ -9,7 +9,7 @@
 
 enum { CAUSE_MAX = 2048, SHOWN_MAX = 200 };
 
-static const char *
+__attribute__((format(printf, 2, 0))) static const char *
 text(struct maker *m, const char *format, va_list args)
 {
 	struct buf  b = BUF(CAUSE_MAX);

@@ -183,6 +183,10 @@ conf_secret(struct maker *m, const struct word *w, struct str *out)
 
 	if (conf_get_data(m, w, 1, &i, out))
 		return true;
+	if (m->carried) { /* a role opens no files */
+		conf_problem(m, CONF_ERROR, w->at, "a secret that did not come along");
+		return false;
+	}
 	if (str_starts(w->text, STR("file:"))) {
 		ok = secret_file(m, w, str_skip(w->text, 5), out);
 	} else if (str_starts(w->text, STR("env:"))) {

@@ -104,7 +104,7 @@ parse_ca(struct maker *m, const struct row *row UNUSED, void *base, struct word 
 	size_t                i = 1;
 
 	path.text = o->ca_path = conf_path(m, &words[0]);
-	if (conf_get_data(m, words, n, &i, &o->ca_pem))
+	if (conf_get_data(m, words, n, &i, &o->ca_pem) || m->carried)
 		return;
 	if (n > 1) {
 		conf_problem(m, CONF_ERROR, words[1].at, "\"ca\" takes one file");

@@ -275,7 +275,8 @@ static bool
 within(struct maker *m, const struct row *row, const struct word *w, int64_t value)
 {
 	struct buf low = BUF(64), high = BUF(64);
-	bool       ok = value >= row->min && value <= row->max;
+	/* A role gets no value for what it does not see, and zero is how that is written again. */
+	bool ok = (value >= row->min && value <= row->max) || (m->carried && value == 0);
 
 	if (!ok) {
 		put_limit(&low, row, row->min);
