@@ -410,8 +410,12 @@ read_once(struct channel *c, const char **why)
 	n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return errno == EINTR ? GOT_MORE : GOT_ALL;
+	if (n < 0 && errno != ECONNRESET) { /* a reset: it ended without reading all */
+		*why = strerror(errno);
+		return GOT_END;
+	}
 	if (n <= 0) {
-		*why = n < 0 ? strerror(errno) : c->in_n > 0 ? "ended inside a message" : "ended";
+		*why = c->in_n > 0 ? "ended inside a message" : "ended";
 		return GOT_END;
 	}
 	c->in_n += (size_t)n;
