@@ -96,19 +96,22 @@ static void
 explain_policy(struct question *q)
 {
 	tell_verdict(q, "client", policy_client(&q->policy, &q->text), "may send");
-	tell_verdict(q, "sender", policy_sender(&q->policy, q->from_error, q->from, &q->text), "allowed");
+	tell_verdict(q, "sender", policy_sender(&q->policy, q->from_error, q->from, &q->text),
+	             "allowed");
 	if (!address_is_null(q->from))
 		tell_verdict(q, "author", policy_header(&q->policy, STR("From"), q->from, &q->text),
 		             "allowed in From:");
-	tell_verdict(q, "recipient", policy_recipient(&q->policy, q->to_error, q->to, &q->text), "accepted");
+	tell_verdict(q, "recipient", policy_recipient(&q->policy, q->to_error, q->to, &q->text),
+	             "accepted");
 	if (config_is_capture(q->config))
-		tell(q, "mode", STR("capture: the mail is held, nothing leaves"), &q->config->domains_origin);
+		tell(q, "mode", STR("capture: the mail is held, nothing leaves"),
+		     &q->config->domains_origin);
 }
 
 static void
 explain_signing(struct question *q)
 {
-	struct buf              domain = BUF(DOMAIN_MAX + 1), answer = BUF(TEXT_MAX), why = BUF(TEXT_MAX);
+	struct buf domain = BUF(DOMAIN_MAX + 1), answer = BUF(TEXT_MAX), why = BUF(TEXT_MAX);
 	const struct dkim_conf *d;
 
 	if (q->from.domain.n > 0 && !domain_canonical(&domain, q->from.domain))
@@ -148,7 +151,8 @@ explain_route(struct question *q)
 	} else {
 		buf_addz(&answer, "smarthost ");
 		buf_add(&answer, r.host);
-		buf_addf(&answer, ":%u%s", r.port, r.tls == ROUTE_OPPORTUNISTIC ? "" : ", verified TLS");
+		buf_addf(&answer, ":%u%s", r.port,
+		         r.tls == ROUTE_OPPORTUNISTIC ? "" : ", verified TLS");
 		if (r.user.n > 0) {
 			buf_addz(&answer, ", as ");
 			buf_add(&answer, r.user);
@@ -191,9 +195,10 @@ print(struct question *q)
 		json_close(&q->json, '}');
 		buf_addc(&q->out, '\n');
 	} else {
-		buf_addz(&q->out, !q->accepted                     ? "The mail would be refused.\n"
-		                  : config_is_capture(q->config) ? "The mail would be accepted and held.\n"
-		                                                 : "The mail would be accepted.\n");
+		buf_addz(&q->out, !q->accepted ? "The mail would be refused.\n"
+		                  : config_is_capture(q->config)
+		                          ? "The mail would be accepted and held.\n"
+		                          : "The mail would be accepted.\n");
 	}
 	fwrite(q->out.p, 1, q->out.n, stdout);
 }

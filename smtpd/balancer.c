@@ -86,8 +86,12 @@ on_readable(void *arg, unsigned what UNUSED)
 		through(a, &header);
 		break;
 	case PROXY_MORE:
-		/* Peeking again at once would spin: ask the kernel to wake us for more than is there. */
-		if (setsockopt(a->fd, SOL_SOCKET, SO_RCVLOWAT, &(int){(int)n + 1}, sizeof(int)) != 0)
+		/*
+		 * Peeking again at once would spin: ask the kernel to wake us for more than is
+		 * there.
+		 */
+		if (setsockopt(a->fd, SOL_SOCKET, SO_RCVLOWAT, &(int){(int)n + 1}, sizeof(int)) !=
+		    0)
 			reject(a, "the PROXY header came in pieces");
 		break;
 	case PROXY_BAD:

@@ -16,7 +16,10 @@ struct loop;
 struct balancers {
 	struct loop *loop;
 	struct list  waiting;
-	/* The header is read: `client` is the one it names, or the peer itself. The descriptor is the callee's. */
+	/*
+	 * The header is read: `client` is the one it names, or the peer itself. The descriptor
+	 * is the callee's.
+	 */
 	void (*through)(void *arg, unsigned index, int fd, struct addr client);
 	void *arg;
 };
@@ -24,7 +27,10 @@ struct balancers {
 void balancers_init(struct balancers *b, struct loop *l);
 void balancers_free(struct balancers *b); /* drops who still waits */
 
-/* `index` is only passed on. A header that is wrong or late (10 s) ends the connection, with a line in the log. */
+/*
+ * `index` is only passed on. A header that is wrong or late (10 s) ends the connection, with a
+ * line in the log.
+ */
 void balancers_take(struct balancers *b, unsigned index, int fd, struct addr peer);
 
 #endif

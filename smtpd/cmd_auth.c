@@ -22,7 +22,8 @@ enum {
 struct exchange {
 	struct login    login;
 	struct session *session;
-	struct str      name;      /* owned: who it turned out to be, until the client has heard all */
+	/* owned: who it turned out to be, until the client has heard all */
+	struct str      name;
 	bool            finishing; /* the last 334 is out; an empty line is due, then 235 */
 };
 
@@ -287,7 +288,8 @@ auth_input(struct session *s)
 	case LINE_BARE:
 		login_exchange_destroy(s);
 		session_enter(s, PHASE_READY);
-		command_mistake(s, REPLY(500, 5, 5, 2, "the line is too long or ends without CR LF"));
+		command_mistake(s,
+		                REPLY(500, 5, 5, 2, "the line is too long or ends without CR LF"));
 		break;
 	}
 	return true;

@@ -19,7 +19,8 @@ say_stored(struct session *s)
 	buf_addz(&text, "queued as ");
 	id_format(&text, s->tx->id);
 	if (config_is_capture(s->site->config))
-		buf_addz(&text, " (held: capture mode, nothing leaves until \"domains\" is configured)");
+		buf_addz(&text,
+		         " (held: capture mode, nothing leaves until \"domains\" is configured)");
 	session_say(s, (struct reply){250, {2, 0, 0}, buf_str(&text)});
 	buf_free(&text);
 }
@@ -69,7 +70,8 @@ finish(struct session *s)
 	if (r.code != 250)
 		refuse(s, r, t->message->why);
 	else if (!transaction_put(t))
-		refuse(s, REPLY(552, 5, 5, 3, "the recipients' addresses are too long together"), "too-big");
+		refuse(s, REPLY(552, 5, 5, 3, "the recipients' addresses are too long together"),
+		       "too-big");
 	else
 		session_enter(s, PHASE_STORE);
 }
@@ -116,7 +118,8 @@ run_data(struct session *s, struct str args UNUSED)
 		return REPLY(554, 5, 5, 1, "no recipient has been accepted");
 	begin(s, DATA_DOTTED);
 	session_enter(s, PHASE_DATA);
-	return (struct reply){354, {0}, STR("send the message, end with a line that is only a dot")};
+	return (struct reply){
+		354, {0}, STR("send the message, end with a line that is only a dot")};
 }
 
 bool
@@ -129,7 +132,10 @@ data_input(struct session *s)
 		return false;
 	if (in.n > 0)
 		stream_take(s->stream, message_feed(m, in));
-	/* The end may have come in the very piece that made it large: first the file, then the end. */
+	/*
+	 * The end may have come in the very piece that made it large: first the file, then the
+	 * end.
+	 */
 	check_spill(s);
 	if (s->phase == PHASE_DATA && m->data.ended)
 		finish(s);

@@ -109,7 +109,8 @@ run_mail(struct session *s, struct str args)
 	if (!str_istarts(args, STR("FROM:")))
 		return REPLY(501, 5, 5, 4, "write MAIL FROM:<local@domain>");
 	if (s->mails >= SESSION_MAILS_MAX) {
-		session_end(s, REPLY(421, 4, 5, 3, "enough mails for one connection: connect again"));
+		session_end(s,
+		            REPLY(421, 4, 5, 3, "enough mails for one connection: connect again"));
 		return REPLY_LATER;
 	}
 	r = take_sender(s, str_skip(args, 5), &scratch);

@@ -37,7 +37,10 @@ static const struct command commands[] = {
 	{"RCPT",     IN_MAIL,                0,                      LINE_MAX_PATH,  run_rcpt},
 	{"MAIL",     PHASE_READY,            NEEDS_TLS | NEEDS_AUTH, LINE_MAX_PATH,  run_mail},
 	{"DATA",     IN_MAIL,                NO_ARGS,                LINE_MAX_SHORT, run_data},
-	/* Its octets follow in any case and must not be taken for commands: the handler sees to it. */
+	/*
+	 * Its octets follow in any case and must not be taken for commands: the handler sees
+	 * to it.
+	 */
 	{"BDAT",     ANYTIME,                0,                      COMMAND_LINE_MAX, run_bdat},
 	{"RSET",     ANYTIME,                NO_ARGS,                LINE_MAX_SHORT, run_rset},
 	{"QUIT",     ANYTIME,                NO_ARGS,                LINE_MAX_SHORT, run_quit},

@@ -129,7 +129,10 @@ authorise(struct work *w, const struct rule *rule, struct address a)
 	return v.reply;
 }
 
-/* A field of mailboxes. Only the authors' must be well-formed: a crooked To: hurts its reader alone. */
+/*
+ * A field of mailboxes. Only the authors' must be well-formed: a crooked To: hurts its reader
+ * alone.
+ */
 static struct reply
 fix_mailboxes(struct work *w, const struct rule *rule, const struct field *field)
 {
@@ -176,7 +179,8 @@ static bool
 is_blank(struct str value)
 {
 	for (size_t i = 0; i < value.n; i++)
-		if (value.p[i] != ' ' && value.p[i] != '\t' && value.p[i] != '\r' && value.p[i] != '\n')
+		if (value.p[i] != ' ' && value.p[i] != '\t' && value.p[i] != '\r' &&
+		    value.p[i] != '\n')
 			return false;
 	return true;
 }
@@ -340,8 +344,9 @@ fixup_head(const struct fixup *f, struct str head, struct buf *out, struct fixup
 void
 fixup_format(struct buf *out, unsigned fixed)
 {
-	static const char *const names[] = {"date",    "message-id", "from",    "bcc", "return-path",
-	                                    "address", "separator",  "bare-lf", "final-crlf"};
+	static const char *const names[] = {"date",      "message-id",  "from",
+	                                    "bcc",       "return-path", "address",
+	                                    "separator", "bare-lf",     "final-crlf"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if ((fixed & 1U << i) == 0)

@@ -17,7 +17,8 @@ struct intake {
 	struct loop    *loop;
 	struct channel *queue; /* NULL: none at the moment */
 	struct hash     jobs;
-	struct list     waiting; /* all have the same patience, so the first is the next to run out */
+	/* all have the same patience, so the first is the next to run out */
+	struct list     waiting;
 	struct timer   *timer;
 	uint8_t         state;
 	struct buf      why;
@@ -26,7 +27,8 @@ struct intake {
 static struct intake_job *
 find(const struct intake *in, uint64_t id, enum intake_ask asked)
 {
-	for (struct hash_node *n = hash_first(&in->jobs, hash_u64(id)); n != NULL; n = hash_more(n)) {
+	for (struct hash_node *n = hash_first(&in->jobs, hash_u64(id)); n != NULL;
+	     n = hash_more(n)) {
 		struct intake_job *job = CONTAINER(n, struct intake_job, node);
 
 		if (job->id == id && job->asked == asked)

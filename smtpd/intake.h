@@ -43,7 +43,10 @@ void           intake_destroy(struct intake *in); /* no job may be left */
 /* The channel to the queue; replaces an older one. */
 void intake_attach(struct intake *in, int fd);
 
-/* May mail be taken now? False with what to answer to MAIL; its text is valid until the loop turns. */
+/*
+ * May mail be taken now? False with what to answer to MAIL; its text is valid until the loop
+ * turns.
+ */
 bool intake_is_open(const struct intake *in, struct reply *refusal);
 
 /* Ask for a descriptor; the answer comes to job->opened. `hint_bytes`: SIZE=, or 0. */

@@ -22,7 +22,8 @@ struct desk {
 
 struct logins {
 	struct loop  *loop;
-	struct desk   desks[LOGINS_MAX + 1]; /* the last one is nobody: exchanges that lost their role */
+	/* the last one is nobody: exchanges that lost their role */
+	struct desk   desks[LOGINS_MAX + 1];
 	unsigned      next; /* round robin */
 	uint64_t      last_id;
 	struct hash   open;
@@ -34,7 +35,8 @@ struct logins {
 static struct login *
 find(const struct logins *ls, uint64_t id)
 {
-	for (struct hash_node *n = hash_first(&ls->open, hash_u64(id)); n != NULL; n = hash_more(n)) {
+	for (struct hash_node *n = hash_first(&ls->open, hash_u64(id)); n != NULL;
+	     n = hash_more(n)) {
 		struct login *lg = CONTAINER(n, struct login, node);
 
 		if (lg->id == id)

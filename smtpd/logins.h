@@ -26,7 +26,10 @@ struct login {
 	int64_t          deadline_ms;
 	unsigned         at; /* which auth role */
 	bool             open, waiting;
-	/* One of these for each start and step, never from inside it. Texts are valid during the call. */
+	/*
+	 * One of these for each start and step, never from inside it. Texts are valid during
+	 * the call.
+	 */
 	void (*more)(struct login *lg, struct str challenge);
 	void (*done)(struct login *lg, const struct wire_auth_done *result);
 };

@@ -17,7 +17,8 @@ enum {
 	SPARE_MAX = 32,
 	SPARE_OCTETS = 64 * 1024, /* a spare message keeps no more memory than this */
 	WRITE_OCTETS = 128 * 1024,
-	TEXT_MAX = 2 * 1024 * 1024, /* never reached: input comes in pieces and is spilled between them */
+	TEXT_MAX = 2 * 1024 *
+	           1024, /* never reached: input comes in pieces and is spilled between them */
 };
 
 void
@@ -122,7 +123,9 @@ write_out(struct message *m)
 			m->written += (uint64_t)n;
 			buf_drop(&m->text, (size_t)n);
 		} else if (errno != EINTR) {
-			refuse(m, "spool", REPLY(452, 4, 3, 1, "the message cannot be written: try again later"));
+			refuse(m, "spool",
+			       REPLY(452, 4, 3, 1,
+			             "the message cannot be written: try again later"));
 		}
 	}
 }
@@ -222,7 +225,8 @@ take(void *arg, struct str run)
 	if (m->refusal.code != 0)
 		return;
 	if (m->taken > m->limit)
-		refuse(m, "too-big", REPLY(552, 5, 3, 4, "the message is larger than max-size allows"));
+		refuse(m, "too-big",
+		       REPLY(552, 5, 3, 4, "the message is larger than max-size allows"));
 	else if (m->in_body)
 		take_body(m, run);
 	else
@@ -289,7 +293,9 @@ message_spill(struct message *m, int fd)
 	assert(m->fd < 0);
 	m->fd = fd;
 	if (fd < 0)
-		refuse(m, "spool", REPLY(451, 4, 3, 0, "the queue has no room for a large message now: try again"));
+		refuse(m, "spool",
+		       REPLY(451, 4, 3, 0,
+		             "the queue has no room for a large message now: try again"));
 	else
 		write_out(m);
 }

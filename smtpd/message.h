@@ -52,18 +52,30 @@ void            message_destroy(struct messages *ms, struct message *m); /* NULL
 /* How it comes; once, before the first octet. `repair`: bare line feeds become line ends. */
 void message_expect(struct message *m, enum data_kind kind, bool repair);
 
-/* Take input; returns how much of it belonged to the message. m->data.ended says that it is whole. */
+/*
+ * Take input; returns how much of it belonged to the message. m->data.ended says that it is
+ * whole.
+ */
 size_t message_feed(struct message *m, struct str in);
 
-/* All octets are there: finish header and hash. 250, or why the message cannot be taken; m->why then. */
+/*
+ * All octets are there: finish header and hash. 250, or why the message cannot be taken;
+ * m->why then.
+ */
 struct reply message_finish(struct message *m);
 
-/* The same while it still comes: an early refusal of a BDAT chunk. Code 0: nothing is wrong so far. */
+/*
+ * The same while it still comes: an early refusal of a BDAT chunk. Code 0: nothing is wrong so
+ * far.
+ */
 struct reply message_refusal(struct message *m);
 
 bool message_wants_spill(const struct message *m);
 
-/* The descriptor that was asked for, now the message's; -1: there is none, the message is refused. */
+/*
+ * The descriptor that was asked for, now the message's; -1: there is none, the message is
+ * refused.
+ */
 void message_spill(struct message *m, int fd);
 
 uint64_t message_size(const struct message *m); /* octets as stored */

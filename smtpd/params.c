@@ -151,7 +151,10 @@ parse(struct str text, union params to, struct buf *scratch, const struct parser
 	unsigned   seen = 0;
 	struct str word;
 
-	/* All values together are no longer than the line, so `scratch` never moves: values borrow. */
+	/*
+	 * All values together are no longer than the line, so `scratch` never moves: values
+	 * borrow.
+	 */
 	buf_clear(scratch);
 	if (text.n > 0)
 		(void)buf_room(scratch, text.n);

@@ -33,7 +33,8 @@ struct policy {
 
 struct verdict {
 	struct reply         reply;  /* 250: allowed */
-	const char          *why;    /* one enumerated word for the log; "trusted", "login" ... when allowed */
+	/* one enumerated word for the log; "trusted", "login" ... when allowed */
+	const char          *why;
 	const struct origin *origin; /* the config line that decided; NULL: a built-in rule */
 };
 

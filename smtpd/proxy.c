@@ -86,7 +86,8 @@ parse_v2(struct str in, struct proxy *out)
 	if (in.n < V2_FIXED)
 		return PROXY_MORE;
 	length = octet(in, 14) << 8 | octet(in, 15);
-	if (V2_FIXED + length > PROXY_MAX || (octet(in, 12) != V2_LOCAL && octet(in, 12) != V2_PROXY))
+	if (V2_FIXED + length > PROXY_MAX ||
+	    (octet(in, 12) != V2_LOCAL && octet(in, 12) != V2_PROXY))
 		return PROXY_BAD;
 	if (in.n < V2_FIXED + length)
 		return PROXY_MORE;

@@ -19,7 +19,10 @@ struct proxy {
 	size_t      used;   /* octets of the header */
 };
 
-/* Parse the start of a connection. PROXY_MORE: not whole yet; it will be within PROXY_MAX octets. */
+/*
+ * Parse the start of a connection. PROXY_MORE: not whole yet; it will be within PROXY_MAX
+ * octets.
+ */
 enum proxy_result proxy_parse(struct str in, struct proxy *out) MUST_USE;
 
 #endif

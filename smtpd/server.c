@@ -75,7 +75,8 @@ session_limit(void)
 	struct rlimit files;
 	size_t        n = SESSIONS_MAX;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < SESSIONS_MAX + OTHER_DESCRIPTORS)
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+	    files.rlim_cur < SESSIONS_MAX + OTHER_DESCRIPTORS)
 		n = files.rlim_cur > 2 * OTHER_DESCRIPTORS ? files.rlim_cur - OTHER_DESCRIPTORS
 		                                           : OTHER_DESCRIPTORS;
 	return n;

@@ -93,9 +93,9 @@ session_log_reject(struct session *s, const char *stage, const char *why, struct
 	addr_format(&ip, s->client);
 	reply_format_status(&status, r);
 	log_info(ev("reject"), kv("stage", stage), kv("code", r.code), kv("dsn", buf_str(&status)),
-	         kv("why", why), kv("client", buf_str(&ip)), kv("user", s->login), kv("helo", s->helo),
-	         kv("from", s->tx != NULL && from.n == 0 ? STR("<>") : from), kv("to", to),
-	         kv("msg", r.text));
+	         kv("why", why), kv("client", buf_str(&ip)), kv("user", s->login),
+	         kv("helo", s->helo), kv("from", s->tx != NULL && from.n == 0 ? STR("<>") : from),
+	         kv("to", to), kv("msg", r.text));
 	buf_free(&ip);
 	buf_free(&status);
 }
@@ -186,7 +186,8 @@ command_input(struct session *s)
 		/* People and small programs on this machine may end lines as it does. */
 		if (!s->trusted || !addr_is_loopback(s->client) || str_find(line, '\r') >= 0 ||
 		    str_find(line, '\0') >= 0) {
-			command_mistake(s, REPLY(500, 5, 5, 2, "end lines with CR LF, and use neither alone"));
+			command_mistake(s, REPLY(500, 5, 5, 2,
+			                         "end lines with CR LF, and use neither alone"));
 			return true;
 		}
 		command_run(s, line);
@@ -297,7 +298,8 @@ timed_out(struct session *s)
 		lost(s);
 	} else if ((s->phase & PHASES_CLIENT) != 0) {
 		if ((s->phase & (PHASE_DATA | PHASE_CHUNK)) != 0)
-			session_log_reject(s, "data", "timeout", REPLY(421, 4, 4, 2, "timeout"), STR_NONE);
+			session_log_reject(s, "data", "timeout", REPLY(421, 4, 4, 2, "timeout"),
+			                   STR_NONE);
 		session_end(s, REPLY(421, 4, 4, 2, "waited too long for you: closing"));
 	}
 }
@@ -324,9 +326,10 @@ on_event(void *arg, enum stream_event event)
 		break;
 	case STREAM_ERROR:
 		if (s->phase == PHASE_TLS)
-			session_log_reject(s, "tls", "tls-fail",
-			                   (struct reply){421, {4, 7, 0}, str_of(stream_error(s->stream))},
-			                   STR_NONE);
+			session_log_reject(
+				s, "tls", "tls-fail",
+				(struct reply){421, {4, 7, 0}, str_of(stream_error(s->stream))},
+				STR_NONE);
 		lost(s);
 		break;
 	case STREAM_CONNECTED:

@@ -65,7 +65,7 @@ enum { SESSION_MAILS_MAX = 10000 }; /* then the client connects anew, perhaps to
 /* A handler that answers by itself, now or later, returns this. */
 #define REPLY_LATER ((struct reply){0})
 
-void            session_create(struct server *sv, const struct listen_conf *on, int fd, struct addr client);
+void session_create(struct server *sv, const struct listen_conf *on, int fd, struct addr client);
 void            session_destroy(struct session *s);
 struct session *session_at(struct link *k);
 
@@ -79,7 +79,10 @@ void session_say(struct session *s, struct reply r);
 /* The last word; the connection ends. Allowed anywhere: the object goes when the loop turns. */
 void session_end(struct session *s, struct reply r);
 
-/* A refusal that belongs in the log. `stage`: "mail", "rcpt" ...; `address`: what it is about, or none. */
+/*
+ * A refusal that belongs in the log. `stage`: "mail", "rcpt" ...; `address`: what it is about,
+ * or none.
+ */
 void session_log_reject(struct session *s, const char *stage, const char *why, struct reply r,
                         struct str address);
 

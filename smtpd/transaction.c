@@ -125,8 +125,9 @@ add_helo(struct buf *out, struct str helo)
 {
 	for (size_t i = 0; i < helo.n; i++) {
 		unsigned char c = (unsigned char)helo.p[i];
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		             c == '.' || c == '-' || c == ':' || c == '_' || c == '[' || c == ']';
+		bool          plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		             (c >= '0' && c <= '9') || c == '.' || c == '-' || c == ':' ||
+		             c == '_' || c == '[' || c == ']';
 
 		buf_addc(out, plain ? (char)c : '?');
 	}
@@ -224,7 +225,8 @@ fill_rcpts(const struct transaction *t, struct envelope *e)
 	e->n_rcpts = t->n_rcpts;
 	for (size_t i = 0; i < t->n_rcpts; i++)
 		e->rcpts[i] = (struct rcpt){transaction_text(t, t->rcpts[i].to),
-		                            transaction_text(t, t->rcpts[i].orcpt), t->rcpts[i].notify};
+		                            transaction_text(t, t->rcpts[i].orcpt),
+		                            t->rcpts[i].notify};
 }
 
 bool
@@ -244,8 +246,8 @@ transaction_put(struct transaction *t)
 	buf_clear(&sv->envelope);
 	envelope_format(&sv->envelope, &e);
 	fits = !sv->envelope.over;
-	out = (struct intake_message){buf_str(&sv->envelope), m->fd >= 0 ? STR_NONE : buf_str(&m->text),
-	                              message_size(m)};
+	out = (struct intake_message){buf_str(&sv->envelope),
+	                              m->fd >= 0 ? STR_NONE : buf_str(&m->text), message_size(m)};
 	if (fits)
 		intake_put(sv->intake, &t->job, &out);
 	if (sv->envelope.cap > KEEP_ENVELOPE)

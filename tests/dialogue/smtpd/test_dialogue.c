@@ -169,7 +169,8 @@ static bool
 introduce(struct bench *b, const struct script *sc)
 {
 	struct wire_intake intake = {.state = INTAKE_OPEN};
-	struct wire_mechs  mechs = {STR("PLAIN LOGIN"), STR("PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS")};
+	struct wire_mechs  mechs = {STR("PLAIN LOGIN"),
+	                            STR("PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS")};
 	struct str         state = script_get(sc, "intake");
 
 	if (!str_eq(script_get(sc, "mechs"), STR("none"))) {
@@ -247,7 +248,8 @@ step(void *it, struct str word, struct str rest, struct buf *why)
 		return true;
 	if (str_eq(word, STR("undrained")) && !b->drained)
 		return true;
-	if (str_eq(word, STR("sessions")) && str_number(rest, 1000, &n) && b->server.sessions.n == n)
+	if (str_eq(word, STR("sessions")) && str_number(rest, 1000, &n) &&
+	    b->server.sessions.n == n)
 		return true;
 	if (str_eq(word, STR("logged")) && is_logged(rest))
 		return true;
