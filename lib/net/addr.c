@@ -181,10 +181,10 @@ has_prefix(struct addr a, const uint8_t *prefix, unsigned bits)
 enum { LOOPBACK = 1, LINK_LOCAL = 2, PRIVATE = 4, ANY = 8 };
 
 static const struct {
-	uint8_t  family;
-	uint8_t  bits;
-	uint8_t  kind;
-	uint8_t  prefix[16];
+	uint8_t family;
+	uint8_t bits;
+	uint8_t kind;
+	uint8_t prefix[16];
 } special[] = {
 	{4, 8, LOOPBACK, {127}},
 	{6, 128, LOOPBACK, {[15] = 1}},

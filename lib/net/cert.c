@@ -54,9 +54,10 @@ load_key(struct cert *c, struct str pem, struct buf *why)
 	BIO_free(in);
 	ERR_clear_error();
 	if (c->key == NULL)
-		buf_addz(why, str_find_str(pem, STR("ENCRYPTED")) >= 0
-				      ? "the private key is encrypted; store it without a passphrase"
-				      : "the key file holds no private key in PEM form");
+		buf_addz(why,
+		         str_find_str(pem, STR("ENCRYPTED")) >= 0
+		                 ? "the private key is encrypted; store it without a passphrase"
+		                 : "the key file holds no private key in PEM form");
 	return c->key != NULL;
 }
 
@@ -91,8 +92,8 @@ add_address(struct buf *names, const ASN1_OCTET_STRING *ip)
 static void
 add_common_name(struct buf *names, X509 *leaf)
 {
-	X509_NAME  *subject = X509_get_subject_name(leaf);
-	int         at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	X509_NAME   *subject = X509_get_subject_name(leaf);
+	int          at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
 	ASN1_STRING *cn;
 
 	if (at < 0 || (cn = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))) == NULL)
@@ -110,7 +111,7 @@ load_names(struct cert *c)
 
 		if (name->type == GEN_DNS)
 			add_name(&c->names, ASN1_STRING_get0_data(name->d.dNSName),
-				 ASN1_STRING_length(name->d.dNSName));
+			         ASN1_STRING_length(name->d.dNSName));
 		else if (name->type == GEN_IPADD)
 			add_address(&c->names, name->d.iPAddress);
 	}
@@ -190,7 +191,8 @@ cert_names_match(struct str names, struct str name)
 }
 
 bool
-tls_pair_check(const struct tls_pair *pair, int64_t *not_after_ms, struct buf *names, struct buf *why)
+tls_pair_check(const struct tls_pair *pair, int64_t *not_after_ms, struct buf *names,
+               struct buf *why)
 {
 	struct cert c;
 	bool        ok = cert_load(&c, pair, why);

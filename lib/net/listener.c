@@ -36,8 +36,8 @@ listener_bind(struct addr at, struct buf *why)
 {
 	struct sockaddr_storage ss;
 	socklen_t               size = addr_to_sockaddr(at, &ss);
-	int                     fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int                     on = 1;
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1;
 
 	if (fd < 0)
 		goto fail;

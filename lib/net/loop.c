@@ -27,8 +27,8 @@ struct loop {
 	char              *scratch;
 	struct list        orphans;
 	void (*sweep)(struct link *orphan);
-	struct signal_row  signals[SIGNALS_MAX];
-	size_t             signal_count;
+	struct signal_row signals[SIGNALS_MAX];
+	size_t            signal_count;
 };
 
 struct timer {
@@ -222,7 +222,8 @@ watch_fired(evutil_socket_t fd UNUSED, short what, void *arg)
 {
 	struct watch *w = arg;
 
-	w->fn(w->arg, ((what & EV_READ) ? WATCH_READ : 0u) | ((what & EV_WRITE) ? WATCH_WRITE : 0u));
+	w->fn(w->arg,
+	      ((what & EV_READ) ? WATCH_READ : 0u) | ((what & EV_WRITE) ? WATCH_WRITE : 0u));
 }
 
 struct watch *
@@ -241,7 +242,8 @@ watch_open(struct loop *l, int fd, void (*fn)(void *arg, unsigned what), void *a
 void
 watch_set(struct watch *w, unsigned what)
 {
-	short bits = (short)(((what & WATCH_READ) ? EV_READ : 0) | ((what & WATCH_WRITE) ? EV_WRITE : 0));
+	short bits = (short)(((what & WATCH_READ) ? EV_READ : 0) |
+	                     ((what & WATCH_WRITE) ? EV_WRITE : 0));
 
 	if (what == w->what)
 		return;

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/net/sock.h"
 #include "lib/net/inbox.h"
 #include "lib/net/loop_inner.h"
 #include "lib/net/outbox.h"
+#include "lib/net/sock.h"
 #include "lib/util/time.h"
 
 enum {
@@ -28,10 +28,10 @@ enum phase {
 	PHASE_OPEN,
 	PHASE_BEFORE_TLS, /* plain output goes out; nothing is read, it belongs to the handshake */
 	PHASE_HANDSHAKE,
-	PHASE_DEAD,       /* the owner was told of an error */
-	PHASE_ENDING,     /* finished; output goes out */
-	PHASE_LINGERING,  /* finished; waits for the peer's FIN */
-	PHASE_GONE,       /* closed inside its own event function, freed after that */
+	PHASE_DEAD,      /* the owner was told of an error */
+	PHASE_ENDING,    /* finished; output goes out */
+	PHASE_LINGERING, /* finished; waits for the peer's FIN */
+	PHASE_GONE,      /* closed inside its own event function, freed after that */
 };
 
 struct stream {
@@ -42,13 +42,13 @@ struct stream {
 	struct inbox    in;
 	struct outbox   out;
 	enum phase      phase;
-	bool            busy;       /* its event function runs */
+	bool            busy; /* its event function runs */
 	bool            paused;
 	bool            eof;
-	bool            owes_input; /* an INPUT event, after stream_resume() */
-	bool            failing;    /* writing failed: told when the input is used up */
-	bool            reading;    /* ev_read is added */
-	bool            writing;    /* ev_write is added */
+	bool            owes_input;  /* an INPUT event, after stream_resume() */
+	bool            failing;     /* writing failed: told when the input is used up */
+	bool            reading;     /* ev_read is added */
+	bool            writing;     /* ev_write is added */
 	bool            write_reads; /* TLS: writing waits for input */
 	bool            read_writes; /* TLS: reading waits for output */
 	struct event    ev_read, ev_write, ev_time;
@@ -57,7 +57,7 @@ struct stream {
 	struct deferred turn;
 	SSL            *next;  /* for PHASE_HANDSHAKE */
 	size_t          plain; /* PHASE_BEFORE_TLS: octets of output that were written before */
-	struct addr     to; /* of stream_connect() */
+	struct addr     to;    /* of stream_connect() */
 	struct link     orphan;
 	size_t          lingered; /* octets thrown away */
 };
@@ -99,7 +99,8 @@ wants_read(const struct stream *s)
 {
 	switch (s->phase) {
 	case PHASE_OPEN:
-		return s->write_reads || (!s->paused && !s->eof && !s->read_writes && !inbox_is_full(&s->in));
+		return s->write_reads ||
+		       (!s->paused && !s->eof && !s->read_writes && !inbox_is_full(&s->in));
 	case PHASE_HANDSHAKE:
 		return !s->read_writes;
 	case PHASE_LINGERING:
@@ -452,8 +453,8 @@ open_socket(struct addr to, struct addr from)
 {
 	struct sockaddr_storage ss;
 	socklen_t               size = addr_to_sockaddr(to, &ss);
-	int                     fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int                     error;
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int error;
 
 	if (fd < 0)
 		return -1;
@@ -700,7 +701,8 @@ stream_tls_exporter(const struct stream *s, uint8_t out[32])
 
 	if (!s->sock.secure || SSL_version(s->sock.ssl) < TLS1_3_VERSION)
 		return false;
-	return SSL_export_keying_material(s->sock.ssl, out, 32, label, sizeof label - 1, NULL, 0, 0) == 1;
+	return SSL_export_keying_material(s->sock.ssl, out, 32, label, sizeof label - 1, NULL, 0,
+	                                  0) == 1;
 }
 
 /* What is no internet socket has no address. */

@@ -26,9 +26,9 @@ struct resumable {
 };
 
 struct tls_client {
-	size_t     refs; /* the owner and each connection */
-	SSL_CTX   *ctx;
-	struct str system_pem; /* mapped; its certificates are not loaded yet */
+	size_t      refs; /* the owner and each connection */
+	SSL_CTX    *ctx;
+	struct str  system_pem; /* mapped; its certificates are not loaded yet */
 	struct hash by_name;
 	struct list by_use;
 };
@@ -70,7 +70,7 @@ unref(struct tls_client *c)
 
 static void
 peer_gone(void *parent UNUSED, void *data, CRYPTO_EX_DATA *all UNUSED, int index UNUSED,
-	  long number UNUSED, void *arg UNUSED)
+          long number UNUSED, void *arg UNUSED)
 {
 	struct peer *p = data;
 

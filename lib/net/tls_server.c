@@ -181,7 +181,7 @@ tls_server_covers(const struct tls_server *s, struct str name)
 /* The name callback looks into `s` during the handshake, so each connection counts. */
 static void
 connection_gone(void *parent UNUSED, void *s, CRYPTO_EX_DATA *data UNUSED, int index UNUSED,
-		long number UNUSED, void *arg UNUSED)
+                long number UNUSED, void *arg UNUSED)
 {
 	tls_server_unref(s);
 }

@@ -86,7 +86,7 @@ turn(void *arg)
 
 struct channel *
 channel_open(struct loop *l, int fd, enum role_id me, enum role_id peer,
-	     const struct channel_hooks *hooks, void *arg)
+             const struct channel_hooks *hooks, void *arg)
 {
 	struct channel *c = mem_zero(sizeof *c);
 
@@ -174,9 +174,9 @@ find(struct loop *l, enum wire_id id)
 	struct channel *c, *best = NULL;
 
 	LIST_EACH(&l->channels, c, struct channel, link)
-	if (!c->broken && wire_may_pass(id, c->peer, c->me) &&
-	    (best == NULL || c->last_send > best->last_send))
-		best = c;
+		if (!c->broken && wire_may_pass(id, c->peer, c->me) &&
+		    (best == NULL || c->last_send > best->last_send))
+			best = c;
 	return best;
 }
 
@@ -201,8 +201,8 @@ find_peer(struct loop *l, enum role_id peer)
 	struct channel *c;
 
 	LIST_EACH(&l->channels, c, struct channel, link)
-	if (c->peer == peer && !c->broken)
-		return c;
+		if (c->peer == peer && !c->broken)
+			return c;
 	return NULL;
 }
 

@@ -213,8 +213,7 @@ fake_ready(struct loop *l, int fd, unsigned what)
 {
 	struct watch *w;
 
-	LIST_EACH(&l->watches, w, struct watch, link)
-	{
+	LIST_EACH(&l->watches, w, struct watch, link) {
 		if (w->fd != fd || (w->what & what) == 0)
 			continue;
 		w->fn(w->arg, w->what & what);

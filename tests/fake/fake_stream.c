@@ -32,15 +32,15 @@ struct fake_peer {
 	struct stream  *s; /* NULL: our side has ended it */
 	int             fd;
 	struct addr     peer, local, to, from;
-	bool            reached;       /* the connection got through */
-	const char     *failed;        /* NULL: it has not */
-	struct buf      sent;          /* by the peer, not read yet */
+	bool            reached; /* the connection got through */
+	const char     *failed;  /* NULL: it has not */
+	struct buf      sent;    /* by the peer, not read yet */
 	bool            sent_eof;
-	struct buf      got;           /* by the peer */
+	struct buf      got; /* by the peer */
 	bool            stalled;
 	enum fake_tls   tls;
 	char           *tls_name;
-	bool            secured;       /* the handshake has succeeded, not told yet */
+	bool            secured; /* the handshake has succeeded, not told yet */
 	struct tls_info info;
 	enum fake_end   end;
 };

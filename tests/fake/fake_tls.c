@@ -77,7 +77,8 @@ tls_client_destroy(struct tls_client *c)
 }
 
 bool
-tls_pair_check(const struct tls_pair *pair, int64_t *not_after_ms, struct buf *names, struct buf *why)
+tls_pair_check(const struct tls_pair *pair, int64_t *not_after_ms, struct buf *names,
+               struct buf *why)
 {
 	if (pair->cert_pem.n == 0) {
 		buf_addz(why, "the certificate file holds no certificate in PEM form");

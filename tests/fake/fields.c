@@ -98,7 +98,8 @@ fields_find(enum wire_id id, struct str name)
 static size_t
 width(const struct field *f)
 {
-	static const size_t widths[] = {[FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4, [FIELD_U64] = 8};
+	static const size_t widths[] = {
+		[FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4, [FIELD_U64] = 8};
 
 	return widths[f->kind];
 }
@@ -159,7 +160,11 @@ field_set(const struct field *f, void *msg, struct str value)
 	u8 = (uint8_t)number;
 	u16 = (uint16_t)number;
 	u32 = (uint32_t)number;
-	memcpy(at, width(f) == 1 ? (void *)&u8 : width(f) == 2 ? (void *)&u16 :
-		   width(f) == 4 ? (void *)&u32 : (void *)&number, width(f));
+	memcpy(at,
+	       width(f) == 1   ? (void *)&u8
+	       : width(f) == 2 ? (void *)&u16
+	       : width(f) == 4 ? (void *)&u32
+	                       : (void *)&number,
+	       width(f));
 	return true;
 }

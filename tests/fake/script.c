@@ -175,11 +175,13 @@ end(struct script *sc)
 }
 
 static bool
-play(struct str text, const struct script_fixture *f, bool octets, bool *whole_only, struct buf *why)
+play(struct str text, const struct script_fixture *f, bool octets, bool *whole_only,
+     struct buf *why)
 {
 	struct buf    reason = BUF(SCRIPT_WHY_MAX);
-	struct script sc = {.fixture = f, .rest = text, .octets = octets, .file = -1, .why = &reason};
-	bool          ok;
+	struct script sc = {
+		.fixture = f, .rest = text, .octets = octets, .file = -1, .why = &reason};
+	bool ok;
 
 	sc.packet = BUF(SCRIPT_TEXT_MAX);
 	sc.loop = loop_create();
@@ -188,7 +190,8 @@ play(struct str text, const struct script_fixture *f, bool octets, bool *whole_o
 	ok = start(&sc) && play_steps(&sc);
 	end(&sc);
 	if (!ok)
-		buf_addf(why, "line %u%s: %s", sc.line, octets ? " (octet by octet)" : "", buf_z(&reason));
+		buf_addf(why, "line %u%s: %s", sc.line, octets ? " (octet by octet)" : "",
+		         buf_z(&reason));
 	buf_free(&reason);
 	return ok;
 }
@@ -230,7 +233,8 @@ script_main(int argc, char **argv, const struct script_fixture *f)
 		if (!ok)
 			buf_addz(&why, "cannot be read");
 		ok = ok && script_play(buf_str(&text), f, &why);
-		printf("%s %d - %s\n", ok ? "ok" : "not ok", i, slash == NULL ? argv[i] : slash + 1);
+		printf("%s %d - %s\n", ok ? "ok" : "not ok", i,
+		       slash == NULL ? argv[i] : slash + 1);
 		if (!ok)
 			printf("# %s: %s\n", argv[i], buf_z(&why));
 		fflush(stdout);

@@ -119,7 +119,8 @@ script_expects(struct script *sc, struct str text)
 	bool              ok = p != NULL && script_expand(sc, text, &want, &star, &open);
 
 	if (ok)
-		ok = open ? expect_octets(sc, p, buf_str(&want)) : expect_line(sc, p, buf_str(&want), star);
+		ok = open ? expect_octets(sc, p, buf_str(&want))
+		          : expect_line(sc, p, buf_str(&want), star);
 	buf_free(&want);
 	return ok;
 }

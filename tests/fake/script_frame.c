@@ -50,9 +50,9 @@ fits(struct script *sc, const struct pair *p, struct str got, struct buf *want)
 
 	if (!script_expand(sc, p->value, want, &star, NULL))
 		return false;
-	if (p->op == '~' ? str_find_str(got, buf_str(want)) >= 0 :
-	    star	 ? str_starts(got, buf_str(want)) :
-			   str_eq(got, buf_str(want)))
+	if (p->op == '~' ? str_find_str(got, buf_str(want)) >= 0
+	    : star       ? str_starts(got, buf_str(want))
+	                 : str_eq(got, buf_str(want)))
 		return true;
 	buf_addf(sc->why, "expected %.*s%c", (int)p->key.n, p->key.p, p->op);
 	script_show(sc->why, buf_str(want));
@@ -73,7 +73,8 @@ check_pair(struct script *sc, const struct fake_frame *frame, const struct pair 
 	else if (str_eq(p->key, STR("fd")))
 		buf_addz(&got, frame->fd >= 0 ? "yes" : "no");
 	else
-		ok = script_fail(sc, "%s has no field \"%.*s\"", wire_name(frame->id), (int)p->key.n, p->key.p);
+		ok = script_fail(sc, "%s has no field \"%.*s\"", wire_name(frame->id),
+		                 (int)p->key.n, p->key.p);
 	ok = ok && (binds(sc, p, buf_str(&got)) || fits(sc, p, buf_str(&got), &want));
 	buf_free(&got);
 	buf_free(&want);
@@ -93,7 +94,8 @@ script_query(struct script *sc, struct str rest)
 	if (f == NULL)
 		return script_fail(sc, "expected frame %s, got none", wire_name(id));
 	if (f->id != id)
-		return script_fail(sc, "expected frame %s, got %s", wire_name(id), wire_name(f->id));
+		return script_fail(sc, "expected frame %s, got %s", wire_name(id),
+		                   wire_name(f->id));
 	while (script_pair(&rest, &p))
 		if (!check_pair(sc, f, &p))
 			return false;
@@ -109,7 +111,8 @@ make_file(struct script *sc, struct str content)
 {
 	int fd = memfd_create("script", MFD_CLOEXEC);
 
-	if (fd < 0 || write(fd, content.p, content.n) != (ssize_t)content.n || lseek(fd, 0, SEEK_SET) != 0)
+	if (fd < 0 || write(fd, content.p, content.n) != (ssize_t)content.n ||
+	    lseek(fd, 0, SEEK_SET) != 0)
 		abort();
 	keep_file(sc, fd);
 	return dup(fd);
@@ -119,9 +122,9 @@ make_file(struct script *sc, struct str content)
 struct answer {
 	enum wire_id id;
 	_Alignas(max_align_t) char msg[WIRE_STRUCT_MAX];
-	struct buf                 values[16];
-	size_t                     n;
-	int                        fd;
+	struct buf values[16];
+	size_t     n;
+	int        fd;
 };
 
 static bool
@@ -145,9 +148,11 @@ set_pair(struct script *sc, struct answer *a, const struct pair *p)
 		return true;
 	}
 	if (f == NULL || p->op != '=')
-		return script_fail(sc, "%s has no field \"%.*s\"", wire_name(a->id), (int)p->key.n, p->key.p);
+		return script_fail(sc, "%s has no field \"%.*s\"", wire_name(a->id), (int)p->key.n,
+		                   p->key.p);
 	if (!field_set(f, a->msg, buf_str(value)))
-		return script_fail(sc, "\"%.*s\" does not fit %s", (int)value->n, value->p, f->name);
+		return script_fail(sc, "\"%.*s\" does not fit %s", (int)value->n, value->p,
+		                   f->name);
 	return true;
 }
 
@@ -201,7 +206,8 @@ script_file(struct script *sc, struct str rest)
 	buf_addn(&size, content.n);
 	while (ok && script_pair(&rest, &p)) {
 		buf_clear(&want);
-		ok = fits(sc, &p, str_eq(p.key, STR("size")) ? buf_str(&size) : buf_str(&content), &want);
+		ok = fits(sc, &p, str_eq(p.key, STR("size")) ? buf_str(&size) : buf_str(&content),
+		          &want);
 	}
 	buf_free(&content);
 	buf_free(&want);

@@ -145,7 +145,8 @@ do_close(struct script *sc, struct str rest UNUSED)
 
 	if (p == NULL || !has_no_output(sc, p))
 		return false;
-	return fake_end(p) != FAKE_OPEN || script_fail(sc, "our side has not closed the connection");
+	return fake_end(p) != FAKE_OPEN ||
+	       script_fail(sc, "our side has not closed the connection");
 }
 
 static bool
@@ -188,7 +189,7 @@ read_info(struct script *sc, struct str rest, struct tls_info *info, struct str 
 static bool
 do_tls(struct script *sc, struct str rest)
 {
-	struct tls_info   info = {.version = "1.3", .cipher = "TLS_AES_128_GCM_SHA256", .bits = 128};
+	struct tls_info info = {.version = "1.3", .cipher = "TLS_AES_128_GCM_SHA256", .bits = 128};
 	struct fake_peer *p = peer(sc);
 	struct str        name = STR_NONE, word = rest;
 
@@ -206,7 +207,7 @@ do_tls(struct script *sc, struct str rest)
 		return false;
 	if (name.n > 0 && !str_ieq(name, fake_tls_name(p)))
 		return script_fail(sc, "expected the name %.*s, got %.*s", (int)name.n, name.p,
-				   (int)fake_tls_name(p).n, fake_tls_name(p).p);
+		                   (int)fake_tls_name(p).n, fake_tls_name(p).p);
 	fake_secure(p, &info);
 	return run(sc);
 }
@@ -216,7 +217,8 @@ do_plain(struct script *sc, struct str rest UNUSED)
 {
 	struct fake_peer *p = peer(sc);
 
-	return p != NULL && (fake_tls(p) == FAKE_PLAIN || script_fail(sc, "our side has asked for TLS"));
+	return p != NULL &&
+	       (fake_tls(p) == FAKE_PLAIN || script_fail(sc, "our side has asked for TLS"));
 }
 
 static bool
@@ -250,7 +252,8 @@ do_wait(struct script *sc, struct str rest)
 		struct str unit;
 		int64_t    ms;
 	} units[] = {
-		{{"ms", 2}, 1}, {{"s", 1}, 1000}, {{"m", 1}, 60000}, {{"h", 1}, 3600000}, {{"d", 1}, 86400000},
+		{{"ms", 2}, 1},      {{"s", 1}, 1000},     {{"m", 1}, 60000},
+		{{"h", 1}, 3600000}, {{"d", 1}, 86400000},
 	};
 	uint64_t n;
 
@@ -306,7 +309,7 @@ do_fill(struct script *sc, struct str rest)
 	struct str name = str_word(&rest), count = str_word(&rest);
 	struct buf once = BUF(SCRIPT_TEXT_MAX), all = BUF(SCRIPT_TEXT_MAX);
 	uint64_t   n = 0;
-	bool       ok = str_number(count, SCRIPT_TEXT_MAX, &n) || script_fail(sc, "fill NAME COUNT TEXT");
+	bool ok = str_number(count, SCRIPT_TEXT_MAX, &n) || script_fail(sc, "fill NAME COUNT TEXT");
 
 	ok = ok && script_expand(sc, str_trim(rest), &once, NULL, NULL);
 	while (ok && n-- > 0)
@@ -323,10 +326,10 @@ do_fill(struct script *sc, struct str rest)
 static bool
 do_text(struct script *sc, struct str rest)
 {
-	struct str  name = str_word(&rest), line;
-	bool        lf = str_eq(str_trim(rest), STR("lf"));
-	struct buf  all = BUF(SCRIPT_TEXT_MAX);
-	bool        ended = false;
+	struct str name = str_word(&rest), line;
+	bool       lf = str_eq(str_trim(rest), STR("lf"));
+	struct buf all = BUF(SCRIPT_TEXT_MAX);
+	bool       ended = false;
 
 	while (!ended && str_cut(&sc->rest, '\n', &line)) {
 		sc->line++;
@@ -367,12 +370,14 @@ static const struct {
 	const char *word;
 	bool (*run)(struct script *sc, struct str rest);
 } steps[] = {
-	{"Q:", script_query}, {"A:", script_answer}, {"file", script_file}, {"connect", do_connect},
-	{"refuse", do_refuse}, {"reset", do_reset},  {"use", do_use},	    {"eof", do_eof},
-	{"close", do_close},   {"open", do_open},    {"tls", do_tls},	    {"plain", do_plain},
-	{"stall", do_stall},   {"quiet", do_quiet},  {"wait", do_wait},	    {"gone", do_gone},
-	{"clog", do_clog},     {"let", do_let},	     {"fill", do_fill},	    {"text", do_text},
-	{"ignore", do_ignore}, {"do", do_own},
+	{"Q:", script_query},    {"A:", script_answer}, {"file", script_file},
+	{"connect", do_connect}, {"refuse", do_refuse}, {"reset", do_reset},
+	{"use", do_use},         {"eof", do_eof},       {"close", do_close},
+	{"open", do_open},       {"tls", do_tls},       {"plain", do_plain},
+	{"stall", do_stall},     {"quiet", do_quiet},   {"wait", do_wait},
+	{"gone", do_gone},       {"clog", do_clog},     {"let", do_let},
+	{"fill", do_fill},       {"text", do_text},     {"ignore", do_ignore},
+	{"do", do_own},
 };
 
 /* "C: text": who says it and how, and the text. */
@@ -387,7 +392,8 @@ parse_said(const struct script *sc, struct str line, struct said *s)
 {
 	char our = sc->fixture->side == SCRIPT_SERVER ? 'C' : 'S';
 
-	if (line.n < 2 || (line.p[0] != 'C' && line.p[0] != 'S') || strchr(":<*", line.p[1]) == NULL)
+	if (line.n < 2 || (line.p[0] != 'C' && line.p[0] != 'S') ||
+	    strchr(":<*", line.p[1]) == NULL)
 		return false;
 	*s = (struct said){.ours = line.p[0] == our, .how = line.p[1], .text = str_skip(line, 2)};
 	if (str_starts(s->text, STR(" ")))
@@ -421,7 +427,8 @@ say(struct script *sc, const struct said *s)
 	if (s->how == '<') {
 		text = script_var(sc, s->text, &found);
 		if (!found)
-			return script_fail(sc, "there is no text \"%.*s\"", (int)s->text.n, s->text.p);
+			return script_fail(sc, "there is no text \"%.*s\"", (int)s->text.n,
+			                   s->text.p);
 	}
 	if (s->ours) {
 		if (s->how == '*')

@@ -108,10 +108,10 @@ script_expand(struct script *sc, struct str text, struct buf *out, bool *star, b
 			buf_addc(out, text.p[0]);
 		} else {
 			used = text.p[0] == '\\' ? unescape(str_skip(text, 1), out)
-						 : substitute(sc, str_skip(text, 1), out);
+			                         : substitute(sc, str_skip(text, 1), out);
 			if (used == 0)
-				return script_fail(sc, "what is \"%.*s\"?", (int)(text.n < 20 ? text.n : 20),
-						   text.p);
+				return script_fail(sc, "what is \"%.*s\"?",
+				                   (int)(text.n < 20 ? text.n : 20), text.p);
 		}
 		text = str_skip(text, used + 1);
 	}

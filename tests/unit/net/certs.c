@@ -54,11 +54,12 @@ static void
 name_and_sign(X509 *x, EVP_PKEY *key, const char *names, const struct made_cert *issuer)
 {
 	static const unsigned char who[] = "postern test", ca[] = "postern test authority";
-	X509_NAME *subject = X509_get_subject_name(x);
-	X509      *above = issuer == NULL ? NULL : read_cert(issuer);
-	EVP_PKEY  *signer = issuer == NULL ? NULL : read_key(issuer);
+	X509_NAME                 *subject = X509_get_subject_name(x);
+	X509                      *above = issuer == NULL ? NULL : read_cert(issuer);
+	EVP_PKEY                  *signer = issuer == NULL ? NULL : read_key(issuer);
 
-	X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, issuer == NULL ? ca : who, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, issuer == NULL ? ca : who, -1, -1,
+	                           0);
 	X509_set_issuer_name(x, above == NULL ? subject : X509_get_subject_name(above));
 	add_extension(x, NID_subject_alt_name, names);
 	if (issuer == NULL)
@@ -70,7 +71,7 @@ name_and_sign(X509 *x, EVP_PKEY *key, const char *names, const struct made_cert 
 
 void
 made_cert_init(struct made_cert *m, enum cert_type type, const char *names,
-	       const struct made_cert *issuer)
+               const struct made_cert *issuer)
 {
 	static long serial = 1;
 	EVP_PKEY   *key = type == CERT_RSA ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");

@@ -11,8 +11,8 @@
 enum { DIARY_MAX = 1 << 20, GOT_MAX = 1 << 28, PATIENCE_MS = 5000 };
 
 static const char *const words[] = {
-	[STREAM_CONNECTED] = "CONNECTED ", [STREAM_INPUT] = "INPUT ",     [STREAM_DRAINED] = "DRAINED ",
-	[STREAM_SECURE] = "SECURE ",       [STREAM_EOF] = "EOF ",         [STREAM_TIMEOUT] = "TIMEOUT ",
+	[STREAM_CONNECTED] = "CONNECTED ", [STREAM_INPUT] = "INPUT ", [STREAM_DRAINED] = "DRAINED ",
+	[STREAM_SECURE] = "SECURE ",       [STREAM_EOF] = "EOF ",     [STREAM_TIMEOUT] = "TIMEOUT ",
 	[STREAM_ERROR] = "ERROR ",
 };
 
@@ -80,7 +80,8 @@ ends_connect(struct end *a, struct end *b, struct loop *l)
 	end_init(b, l);
 	a->s = stream_connect(l, at, (struct addr){0}, end_event, a);
 	end_wait(a, "CONNECTED");
-	b->s = stream_accept(l, accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), end_event, b);
+	b->s = stream_accept(l, accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC),
+	                     end_event, b);
 	close(listening);
 }
 
@@ -108,7 +109,8 @@ lose_patience(void *arg)
 static bool
 has(const struct end *e, const char *word, size_t n)
 {
-	return (word == NULL || str_find_str(buf_str(&e->diary), str_of(word)) >= 0) && e->got.n >= n;
+	return (word == NULL || str_find_str(buf_str(&e->diary), str_of(word)) >= 0) &&
+	       e->got.n >= n;
 }
 
 static void

@@ -147,18 +147,42 @@ static const struct {
 	const char *text;
 	unsigned    kind;
 } kinds[] = {
-	{"127.0.0.1", LOOPBACK},	 {"127.255.255.255", LOOPBACK},	 {"128.0.0.1", 0},
-	{"126.255.255.255", 0},		 {"::1", LOOPBACK},		 {"::2", 0},
-	{"::ffff:127.0.0.1", LOOPBACK},	 {"169.254.1.1", LINK_LOCAL},	 {"169.255.1.1", 0},
-	{"fe80::1", LINK_LOCAL},	 {"febf:ffff::1", LINK_LOCAL},	 {"fec0::1", 0},
-	{"10.0.0.0", PRIVATE},		 {"10.255.255.255", PRIVATE},	 {"11.0.0.0", 0},
-	{"172.15.255.255", 0},		 {"172.16.0.0", PRIVATE},	 {"172.31.255.255", PRIVATE},
-	{"172.32.0.0", 0},		 {"192.168.0.0", PRIVATE},	 {"192.169.0.0", 0},
-	{"100.63.255.255", 0},		 {"100.64.0.0", PRIVATE},	 {"100.127.255.255", PRIVATE},
-	{"100.128.0.0", 0},		 {"fc00::", PRIVATE},		 {"fdff::1", PRIVATE},
-	{"fe00::", 0},			 {"fbff::", 0},			 {"0.0.0.0", ANY},
-	{"0.0.0.1", 0},			 {"::", ANY},			 {"::ffff:0.0.0.0", ANY},
-	{"::ffff:10.1.2.3", PRIVATE},	 {"8.8.8.8", 0},		 {"2001:db8::1", 0},
+	{"127.0.0.1", LOOPBACK},
+	{"127.255.255.255", LOOPBACK},
+	{"128.0.0.1", 0},
+	{"126.255.255.255", 0},
+	{"::1", LOOPBACK},
+	{"::2", 0},
+	{"::ffff:127.0.0.1", LOOPBACK},
+	{"169.254.1.1", LINK_LOCAL},
+	{"169.255.1.1", 0},
+	{"fe80::1", LINK_LOCAL},
+	{"febf:ffff::1", LINK_LOCAL},
+	{"fec0::1", 0},
+	{"10.0.0.0", PRIVATE},
+	{"10.255.255.255", PRIVATE},
+	{"11.0.0.0", 0},
+	{"172.15.255.255", 0},
+	{"172.16.0.0", PRIVATE},
+	{"172.31.255.255", PRIVATE},
+	{"172.32.0.0", 0},
+	{"192.168.0.0", PRIVATE},
+	{"192.169.0.0", 0},
+	{"100.63.255.255", 0},
+	{"100.64.0.0", PRIVATE},
+	{"100.127.255.255", PRIVATE},
+	{"100.128.0.0", 0},
+	{"fc00::", PRIVATE},
+	{"fdff::1", PRIVATE},
+	{"fe00::", 0},
+	{"fbff::", 0},
+	{"0.0.0.0", ANY},
+	{"0.0.0.1", 0},
+	{"::", ANY},
+	{"::ffff:0.0.0.0", ANY},
+	{"::ffff:10.1.2.3", PRIVATE},
+	{"8.8.8.8", 0},
+	{"2001:db8::1", 0},
 };
 
 static void
@@ -167,8 +191,10 @@ special_addresses_are_known(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct addr a = must_parse(kinds[i].text);
-		unsigned    kind = (addr_is_loopback(a) ? LOOPBACK : 0u) | (addr_is_any(a) ? ANY : 0u) |
-				(addr_is_link_local(a) ? LINK_LOCAL : 0u) | (addr_is_private(a) ? PRIVATE : 0u);
+		unsigned    kind = (addr_is_loopback(a) ? LOOPBACK : 0u) |
+		                (addr_is_any(a) ? ANY : 0u) |
+		                (addr_is_link_local(a) ? LINK_LOCAL : 0u) |
+		                (addr_is_private(a) ? PRIVATE : 0u);
 
 		if (kind != kinds[i].kind)
 			fail_msg("%s: %u", kinds[i].text, kind);
@@ -251,7 +277,8 @@ equality_is_of_the_address_alone(void **state)
 static void
 kernel_addresses_go_there_and_back(void **state)
 {
-	static const char *const rows[] = {"192.0.2.1:25", "[2001:db8::1]:65535", "[::]:0", "0.0.0.0:1"};
+	static const char *const rows[] = {"192.0.2.1:25", "[2001:db8::1]:65535", "[::]:0",
+	                                   "0.0.0.0:1"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -259,8 +286,9 @@ kernel_addresses_go_there_and_back(void **state)
 		struct addr             a, b;
 
 		assert_true(addr_parse_port(str_of(rows[i]), 0, &a));
-		assert_int_equal(addr_to_sockaddr(a, &ss), a.family == 4 ? sizeof(struct sockaddr_in)
-									 : sizeof(struct sockaddr_in6));
+		assert_int_equal(addr_to_sockaddr(a, &ss), a.family == 4
+		                                                   ? sizeof(struct sockaddr_in)
+		                                                   : sizeof(struct sockaddr_in6));
 		assert_true(addr_from_sockaddr((struct sockaddr *)&ss, &b));
 		assert_true(addr_equal(a, b));
 		assert_int_equal(a.port, b.port);

@@ -54,7 +54,10 @@ take_lines(struct inbox *b, struct buf *out)
 }
 
 /* STR() is no constant for a static table. */
-#define TEXT(z) {(z), sizeof(z) - 1}
+#define TEXT(z)                    \
+	{                          \
+		(z), sizeof(z) - 1 \
+	}
 
 static const struct {
 	const char *name;

@@ -156,7 +156,8 @@ a_taken_address_is_explained(void **state)
 	struct buf      why = BUF(256), want = BUF(256);
 
 	assert_int_equal(listener_bind(f->at, &why), -1);
-	buf_addf(&want, "cannot listen on 127.0.0.1:%u: Address already in use", (unsigned)f->at.port);
+	buf_addf(&want, "cannot listen on 127.0.0.1:%u: Address already in use",
+	         (unsigned)f->at.port);
 	assert_string_equal(buf_z(&why), buf_z(&want));
 	buf_free(&why);
 	buf_free(&want);
@@ -165,9 +166,9 @@ a_taken_address_is_explained(void **state)
 static void
 both_families_can_have_one_port(void **state)
 {
-	struct addr any4 = {.family = 4}, any6 = {.family = 6};
-	struct buf  why = BUF(256);
-	int         fd4 = listener_bind(any4, &why), fd6;
+	struct addr             any4 = {.family = 4}, any6 = {.family = 6};
+	struct buf              why = BUF(256);
+	int                     fd4 = listener_bind(any4, &why), fd6;
 	struct sockaddr_storage ss;
 	socklen_t               size = sizeof ss;
 	struct addr             bound;

@@ -2,9 +2,9 @@
 #include "lib/net/loop.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -228,7 +228,8 @@ watched(void *arg, unsigned what)
 {
 	struct watcher *x = arg;
 
-	buf_addf(&x->f->diary, "%s%s", (what & WATCH_READ) ? "r" : "", (what & WATCH_WRITE) ? "w" : "");
+	buf_addf(&x->f->diary, "%s%s", (what & WATCH_READ) ? "r" : "",
+	         (what & WATCH_WRITE) ? "w" : "");
 	if (x->mute)
 		watch_set(x->w, 0);
 	if (x->close) {

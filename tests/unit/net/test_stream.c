@@ -345,7 +345,8 @@ what_a_server_says_before_it_closes_is_heard(void **state)
 	int             fds[2];
 	struct end      e;
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+	                 0);
 	end_init(&e, f->loop);
 	e.s = stream_accept(f->loop, fds[0], end_event, &e);
 	assert_int_equal(write(fds[1], "421 busy\r\n", 10), 10);

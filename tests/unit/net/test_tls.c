@@ -24,8 +24,10 @@ make_certs(void **state)
 {
 	(void)state;
 	made_cert_init(&authority, CERT_ECDSA, "DNS:authority.test", NULL);
-	made_cert_init(&first, CERT_ECDSA, "DNS:mx.first.test,DNS:localhost,IP:127.0.0.1", &authority);
-	made_cert_init(&first_rsa, CERT_RSA, "DNS:localhost,DNS:mx.first.test,IP:127.0.0.1", &authority);
+	made_cert_init(&first, CERT_ECDSA, "DNS:mx.first.test,DNS:localhost,IP:127.0.0.1",
+	               &authority);
+	made_cert_init(&first_rsa, CERT_RSA, "DNS:localhost,DNS:mx.first.test,IP:127.0.0.1",
+	               &authority);
 	made_cert_init(&second, CERT_ECDSA, "DNS:mx.second.test", &authority);
 	made_cert_init(&wild, CERT_ECDSA, "DNS:*.wild.test", &authority);
 	made_cert_init(&foreign, CERT_ECDSA, "DNS:mx.first.test", NULL);
@@ -54,8 +56,8 @@ struct fixture {
 static struct tls_server *
 serve(const struct made_cert *const *certs, size_t n)
 {
-	struct tls_pair pairs[NAME_COUNT];
-	struct buf      why = BUF(1024);
+	struct tls_pair    pairs[NAME_COUNT];
+	struct buf         why = BUF(1024);
 	struct tls_server *s;
 
 	for (size_t i = 0; i < n; i++)
@@ -217,10 +219,10 @@ names_choose_the_certificate(void **state)
 		const char *name;
 		bool        verified;
 	} rows[] = {
-		{"mx.first.test", true},    {"mx.second.test", true}, {"MX.Second.Test.", true},
-		{"any.wild.test", true},    {"a.b.wild.test", false}, {"wild.test", false},
-		{"unknown.test", false},    {"127.0.0.1", true},      {"", false},
-		{"192.0.2.1", false},       {"not a name", false},    {"localhost", true},
+		{"mx.first.test", true}, {"mx.second.test", true}, {"MX.Second.Test.", true},
+		{"any.wild.test", true}, {"a.b.wild.test", false}, {"wild.test", false},
+		{"unknown.test", false}, {"127.0.0.1", true},      {"", false},
+		{"192.0.2.1", false},    {"not a name", false},    {"localhost", true},
 	};
 	struct fixture *f = *state;
 
@@ -230,7 +232,8 @@ names_choose_the_certificate(void **state)
 		secure(f, rows[i].name);
 		info = stream_tls(f->client.s);
 		if (info->verified != rows[i].verified)
-			fail_msg("%s: %s", rows[i].name, info->why == NULL ? "verified" : info->why);
+			fail_msg("%s: %s", rows[i].name,
+			         info->why == NULL ? "verified" : info->why);
 		assert_true(info->verified == (info->why == NULL));
 		assert_false(stream_tls(f->server.s)->verified);
 		again(f);
@@ -302,7 +305,7 @@ a_peer_that_leaves_the_handshake_is_an_error(void **state)
 	f->client.s = NULL;
 	end_wait(&f->server, "ERROR");
 	assert_string_equal(stream_error(f->server.s),
-			    "TLS: the peer closed the connection during the handshake");
+	                    "TLS: the peer closed the connection during the handshake");
 }
 
 static void
@@ -416,19 +419,24 @@ bad_pairs_are_explained(void **state)
 		struct tls_pair pair;
 		const char     *why;
 	} rows[] = {
-		{"no certificate", {STR(""), buf_str(&first.key)},
-		 "the certificate file holds no certificate in PEM form"},
-		{"garbage", {STR("-----BEGIN CERTIFICATE-----\nAAAA\n"), buf_str(&first.key)},
-		 "the certificate file holds no certificate in PEM form"},
-		{"no key", {buf_str(&first.cert), STR("hello")},
-		 "the key file holds no private key in PEM form"},
+		{"no certificate",
+	         {STR(""), buf_str(&first.key)},
+	         "the certificate file holds no certificate in PEM form"},
+		{"garbage",
+	         {STR("-----BEGIN CERTIFICATE-----\nAAAA\n"), buf_str(&first.key)},
+	         "the certificate file holds no certificate in PEM form"},
+		{"no key",
+	         {buf_str(&first.cert), STR("hello")},
+	         "the key file holds no private key in PEM form"},
 		{"encrypted",
-		 {buf_str(&first.cert), STR("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGbMF\n")},
-		 "the private key is encrypted; store it without a passphrase"},
-		{"another's key", {buf_str(&first.cert), buf_str(&second.key)},
-		 "the private key does not belong to the certificate"},
-		{"key of another type", {buf_str(&first.cert), buf_str(&first_rsa.key)},
-		 "the private key does not belong to the certificate"},
+	         {buf_str(&first.cert), STR("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGbMF\n")},
+	         "the private key is encrypted; store it without a passphrase"},
+		{"another's key",
+	         {buf_str(&first.cert), buf_str(&second.key)},
+	         "the private key does not belong to the certificate"},
+		{"key of another type",
+	         {buf_str(&first.cert), buf_str(&first_rsa.key)},
+	         "the private key does not belong to the certificate"},
 	};
 
 	(void)state;
