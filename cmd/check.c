@@ -30,8 +30,9 @@ print_good(const struct config *c)
 	if (config_is_capture(c))
 		puts("The configuration is good. Capture mode: no `domains`, so all mail is held.");
 	else
-		printf("The configuration is good: %.*s sends for %zu domain%s.\n", (int)c->hostname.n,
-		       c->hostname.p, c->domains.n, c->domains.n == 1 ? "" : "s");
+		printf("The configuration is good: %.*s sends for %zu domain%s.\n",
+		       (int)c->hostname.n, c->hostname.p, c->domains.n,
+		       c->domains.n == 1 ? "" : "s");
 }
 
 int

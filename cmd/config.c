@@ -44,8 +44,8 @@ row_text(struct show *s, const char *name, struct str value, struct str origin)
 	if (value.n == 0)
 		buf_addf(&s->out, "# %-*s(not set)\n", NAME_WIDTH - 2, name);
 	else
-		buf_addf(&s->out, "%-*s%-*.*s  # %.*s\n", NAME_WIDTH, name, VALUE_WIDTH, (int)value.n,
-		         value.p, (int)origin.n, origin.p);
+		buf_addf(&s->out, "%-*s%-*.*s  # %.*s\n", NAME_WIDTH, name, VALUE_WIDTH,
+		         (int)value.n, value.p, (int)origin.n, origin.p);
 	s->last = name;
 }
 

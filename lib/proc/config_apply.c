@@ -55,8 +55,8 @@ conf_head(const struct node *n, const struct row *rows, size_t least)
 {
 	size_t i = 0;
 
-	while (i < n->block && (i < least || n->words[i].quoted ||
-	                        conf_row_find(rows, n->words[i].text) == NULL))
+	while (i < n->block &&
+	       (i < least || n->words[i].quoted || conf_row_find(rows, n->words[i].text) == NULL))
 		i++;
 	return i;
 }
@@ -69,7 +69,8 @@ values_end(const struct node *n, const struct row *rows, const struct row *row, 
 
 	while (end < n->n && !n->words[end].fresh) {
 		size_t have = end - i - 1;
-		bool   keyword = !n->words[end].quoted && conf_row_find(rows, n->words[end].text) != NULL;
+		bool   keyword = !n->words[end].quoted &&
+		               conf_row_find(rows, n->words[end].text) != NULL;
 
 		if ((keyword && have >= row->least) || (row->most > 0 && have == row->most) ||
 		    (row->flags & ROW_ALONE) != 0)
@@ -220,7 +221,8 @@ shape(struct maker *m, const struct row *row, const struct node *n)
 		return false;
 	}
 	if (row->block == NULL && n->block < n->n) {
-		conf_problem(m, CONF_ERROR, n->words[n->block].at, "\"%s\" takes no block", row->name);
+		conf_problem(m, CONF_ERROR, n->words[n->block].at, "\"%s\" takes no block",
+		             row->name);
 		return false;
 	}
 	if (row->block == NULL && row->most > 0 && n->n > row->most && !m->carried) {
@@ -235,8 +237,8 @@ static void
 set_twice(struct maker *m, const struct row *row, const struct node *n, const struct origin *before)
 {
 	if (str_eq(str_of(before->file), str_of(n->origin.file)))
-		conf_problem(m, CONF_ERROR, n->key.at, "\"%s\" is set already on line %u", row->name,
-		             before->line);
+		conf_problem(m, CONF_ERROR, n->key.at, "\"%s\" is set already on line %u",
+		             row->name, before->line);
 	else
 		conf_problem(m, CONF_ERROR, n->key.at, "\"%s\" is set already in %s:%u", row->name,
 		             before->file, before->line);
@@ -272,14 +274,21 @@ apply_default(struct maker *m, const struct row *row)
 	m->node = NULL;
 }
 
+bool
+conf_from_env(const struct tree *t, const struct row *row)
+{
+	for (size_t i = 0; i < t->n_nodes; i++)
+		if (t->nodes[i].row == row && t->nodes[i].from_env)
+			return true;
+	return false;
+}
+
 static void
 apply_row(struct maker *m, const struct row *row)
 {
 	struct tree *t = m->tree;
-	bool         env = false, any = false;
+	bool         env = conf_from_env(t, row), any = false;
 
-	for (size_t i = 0; i < t->n_nodes; i++)
-		env = env || (t->nodes[i].row == row && t->nodes[i].from_env);
 	for (size_t i = 0; i < t->n_nodes; i++) {
 		if (t->nodes[i].row != row || t->nodes[i].from_env != env)
 			continue;
@@ -296,9 +305,10 @@ static void
 default_hostname(struct maker *m)
 {
 	struct utsname   u;
-	struct addrinfo *found = NULL, want = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM};
-	struct buf       b = BUF(1024);
-	const char      *name = uname(&u) == 0 ? u.nodename : "";
+	struct addrinfo *found = NULL,
+			want = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM};
+	struct buf  b = BUF(1024);
+	const char *name = uname(&u) == 0 ? u.nodename : "";
 
 	/* The resolver is only asked when a short name would not do. */
 	if (strchr(name, '.') == NULL && m->c->domains.n > 0 &&

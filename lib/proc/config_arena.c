@@ -7,7 +7,6 @@
 #include "lib/proc/config_private.h"
 #include "lib/util/mem.h"
 
-
 enum { CHUNK_SIZE = 2048 };
 
 struct chunk {

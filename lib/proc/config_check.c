@@ -38,8 +38,8 @@ check_conflict(struct maker *m, size_t at)
 		addr_format_port(&mine, c->listens[at].addr);
 		addr_format_port(&theirs, c->listens[i].addr);
 		conf_problem(m, CONF_ERROR, conf_place(m, &c->listens[at].origin),
-		             "%s cannot be opened beside %s (line %u)", buf_z(&mine), buf_z(&theirs),
-		             c->listens[i].origin.line);
+		             "%s cannot be opened beside %s (line %u)", buf_z(&mine),
+		             buf_z(&theirs), c->listens[i].origin.line);
 		break;
 	}
 	buf_free(&mine);
@@ -63,8 +63,11 @@ check_listener(struct maker *m, const struct listen_conf *l)
 	bool                 loopback = addr_is_loopback(l->addr);
 
 	if (l->tls != LISTEN_PLAIN && c->n_tls == 0) {
-		conf_problem(m, CONF_ERROR, at, "this listener speaks TLS, but there is no certificate");
-		conf_hint(m, "add tls CERT.pem KEY.pem, or a folder with fullchain.pem and privkey.pem");
+		conf_problem(m, CONF_ERROR, at,
+		             "this listener speaks TLS, but there is no certificate");
+		conf_hint(
+			m,
+			"add tls CERT.pem KEY.pem, or a folder with fullchain.pem and privkey.pem");
 	}
 	if (l->tls_required && l->tls == LISTEN_PLAIN) {
 		conf_problem(m, CONF_ERROR, at, "tls-required without \"tls\" or \"starttls\"");
@@ -76,8 +79,11 @@ check_listener(struct maker *m, const struct listen_conf *l)
 		conf_problem(m, CONF_ERROR, at, "auth is offered, but nobody is known");
 		conf_hint(m, "add users /etc/postern/users, filled by `postern user add NAME`");
 	} else if (!loopback && !l->auth && !trusts_others(c) && !m->trust_doubtful) {
-		conf_problem(m, CONF_ERROR, at, "strangers reach this listener, and nobody may send through it");
-		conf_hint(m, "add \"starttls auth\" here and users, or trust the networks of your clients");
+		conf_problem(m, CONF_ERROR, at,
+		             "strangers reach this listener, and nobody may send through it");
+		conf_hint(
+			m,
+			"add \"starttls auth\" here and users, or trust the networks of your clients");
 	}
 }
 
@@ -90,6 +96,22 @@ check_listeners(struct maker *m)
 		check_conflict(m, i);
 		if (i == 0 || !same_word(&c->listens[i].origin, &c->listens[i - 1].origin))
 			check_listener(m, &c->listens[i]);
+	}
+}
+
+/* "none" on a line of its own, and networks on others. */
+static void
+check_none(struct maker *m)
+{
+	const struct row *trust = conf_row_find(conf_rows, STR("trust"));
+
+	for (size_t i = 0; i < m->tree->n_nodes && m->c->n_trusts > 0; i++) {
+		const struct node *n = &m->tree->nodes[i];
+
+		if (n->row == trust && n->n == 1 && str_eq(n->words[0].text, STR("none")) &&
+		    n->from_env == conf_from_env(m->tree, trust))
+			conf_problem(m, CONF_ERROR, n->words[0].at,
+			             "\"none\" does not go with other networks");
 	}
 }
 
@@ -193,16 +215,17 @@ check_paths(struct maker *m)
 	if (str_eq(c->spool, c->state))
 		conf_problem(m, CONF_ERROR, value_place(m, "spool"),
 		             "\"spool\" and \"state\" cannot be the same folder");
-	if (c->control.n >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
+	if (c->control.n >= sizeof((struct sockaddr_un *)NULL)->sun_path)
 		conf_problem(m, CONF_ERROR, value_place(m, "control"),
 		             "this path is too long for a socket (at most %zu octets)",
-		             sizeof ((struct sockaddr_un *)NULL)->sun_path - 1);
+		             sizeof((struct sockaddr_un *)NULL)->sun_path - 1);
 }
 
 void
 conf_check(struct maker *m)
 {
 	check_listeners(m);
+	check_none(m);
 	check_hostname(m);
 	check_users(m);
 	check_signing(m);

@@ -51,8 +51,8 @@ load(struct maker *m, const struct word *w, struct dkim_key_conf *k)
 		conf_hint(m, "`postern dkim new DOMAIN` makes keys that fit");
 	} else if (k->type == KEY_RSA && bits < WEAK_BITS) {
 		conf_problem(m, CONF_WARNING, w->at,
-		             "%.*s has %u bits; receivers trust RSA keys of %d bits", S(w->text), bits,
-		             WEAK_BITS);
+		             "%.*s has %u bits; receivers trust RSA keys of %d bits", S(w->text),
+		             bits, WEAK_BITS);
 	}
 	k->pem = f.text;
 	buf_free(&why);
@@ -83,7 +83,8 @@ parse_key(struct maker *m, const struct row *row UNUSED, void *base, struct word
 
 	path.text = conf_path(m, &words[1]);
 	if (!conf_domain(&selector, words[0].text))
-		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no selector", S(words[0].text));
+		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no selector",
+		             S(words[0].text));
 	for (size_t q = 0; q < d->n_keys; q++)
 		if (str_eq(d->keys[q].selector, buf_str(&selector)))
 			conf_problem(m, CONF_ERROR, words[0].at, "selector %.*s stands here twice",
@@ -95,7 +96,8 @@ parse_key(struct maker *m, const struct row *row UNUSED, void *base, struct word
 	buf_free(&selector);
 	if (!m->carried) {
 		if (n > 2)
-			conf_problem(m, CONF_ERROR, words[2].at, "\"key\" takes a selector and a file");
+			conf_problem(m, CONF_ERROR, words[2].at,
+			             "\"key\" takes a selector and a file");
 		(void)load(m, &path, k);
 		return;
 	}
@@ -125,7 +127,8 @@ format_key(struct view *v, const struct row *row UNUSED, const void *base, size_
 
 /* canonicalization relaxed/simple: header first, as c= of a signature has it */
 static void
-parse_canon(struct maker *m, const struct row *row UNUSED, void *base, struct word *words, size_t n UNUSED)
+parse_canon(struct maker *m, const struct row *row UNUSED, void *base, struct word *words,
+            size_t n UNUSED)
 {
 	struct dkim_conf *d = base;
 	struct str        header = words[0].text, body = STR("simple");
@@ -141,7 +144,8 @@ parse_canon(struct maker *m, const struct row *row UNUSED, void *base, struct wo
 	    (!d->simple_body && !str_eq(body, STR("relaxed")))) {
 		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no canonicalization",
 		             S(words[0].text));
-		conf_hint(m, "write relaxed/relaxed, relaxed/simple, simple/relaxed or simple/simple");
+		conf_hint(m,
+		          "write relaxed/relaxed, relaxed/simple, simple/relaxed or simple/simple");
 	}
 }
 
@@ -158,7 +162,8 @@ format_canon(struct view *v, const struct row *row UNUSED, const void *base, siz
 }
 
 static void
-parse_dkim(struct maker *m, const struct row *row, void *base UNUSED, struct word *words, size_t n UNUSED)
+parse_dkim(struct maker *m, const struct row *row, void *base UNUSED, struct word *words,
+           size_t n UNUSED)
 {
 	struct buf              b = BUF(1024);
 	const struct dkim_conf *before;
@@ -167,14 +172,18 @@ parse_dkim(struct maker *m, const struct row *row, void *base UNUSED, struct wor
 	if (!conf_domain(&b, words[0].text)) {
 		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no domain", S(words[0].text));
 	} else if ((before = find(m->c, buf_str(&b))) != NULL) {
-		conf_problem(m, CONF_ERROR, words[0].at, "%.*s has a \"dkim\" block already (line %u)",
-		             S(words[0].text), before->origin.line);
-		conf_hint(m, "put all keys of a domain into one block: { key S1 FILE1; key S2 FILE2 }");
+		conf_problem(m, CONF_ERROR, words[0].at,
+		             "%.*s has a \"dkim\" block already (line %u)", S(words[0].text),
+		             before->origin.line);
+		conf_hint(
+			m,
+			"put all keys of a domain into one block: { key S1 FILE1; key S2 FILE2 }");
 	} else {
 		d = add(m, buf_str(&b), conf_origin(m, &words[0]));
 		conf_statements(m, row->block, d, 1);
 		if (d->n_keys == 0 && !m->carried)
-			conf_problem(m, CONF_ERROR, words[0].at, "no key signs for %.*s", S(words[0].text));
+			conf_problem(m, CONF_ERROR, words[0].at, "no key signs for %.*s",
+			             S(words[0].text));
 	}
 	buf_free(&b);
 }

@@ -19,7 +19,8 @@ is_domain(struct str name)
 		return false;
 	while (str_cut(&name, '.', &label)) {
 		digits = true;
-		if (label.n == 0 || label.n > LABEL_MAX || label.p[0] == '-' || str_ends(label, STR("-")))
+		if (label.n == 0 || label.n > LABEL_MAX || label.p[0] == '-' ||
+		    str_ends(label, STR("-")))
 			return false;
 		for (size_t i = 0; i < label.n; i++) {
 			char c = label.p[i];
@@ -85,20 +86,25 @@ pattern(struct maker *m, const struct word *w, bool with_local, struct buf *out)
 	}
 	if (at >= 0 && !with_local) {
 		conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" is an address, not a domain", S(t));
-		conf_hint(m, "single addresses go into \"user NAME { from %.*s }\" or \"trust NET { from ... }\"",
-		          S(t));
+		conf_hint(
+			m,
+			"single addresses go into \"user NAME { from %.*s }\" or \"trust NET { from ... }\"",
+			S(t));
 		return false;
 	}
 	if (at >= 0) {
 		if (at == 0 || at > LOCAL_OCTETS_MAX) {
 			conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" is no address pattern", S(t));
-			conf_hint(m, "write example.com, *.example.com, *@example.com or ann@example.com");
+			conf_hint(
+				m,
+				"write example.com, *.example.com, *@example.com or ann@example.com");
 			return false;
 		}
 		buf_add(out, str_sub(t, 0, (size_t)at + 1));
 		t = str_skip(t, (size_t)at + 1);
 		if (str_starts(t, STR("*"))) {
-			conf_problem(m, CONF_ERROR, w->at, "\"%.*s\": no \"*\" behind the @", S(w->text));
+			conf_problem(m, CONF_ERROR, w->at, "\"%.*s\": no \"*\" behind the @",
+			             S(w->text));
 			conf_hint(m, "write *.example.com for all addresses of all subdomains");
 			return false;
 		}
@@ -117,7 +123,8 @@ add_pattern(struct maker *m, const struct word *w, bool with_local, struct strs 
 
 	for (size_t i = 0; ok && i < list->n; i++) {
 		if (str_eq(list->v[i], buf_str(&b))) {
-			conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" stands here twice", S(w->text));
+			conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" stands here twice",
+			             S(w->text));
 			ok = false;
 		}
 	}
@@ -141,8 +148,9 @@ parse_domains(struct maker *m, const struct row *row UNUSED, void *base UNUSED, 
 		if (!add_pattern(m, &words[i], false, &m->c->domains))
 			continue;
 		if (str_eq(words[i].text, STR("*")) && !m->carried)
-			conf_problem(m, CONF_WARNING, words[i].at,
-			             "\"*\" lets clients send as any domain, which receivers will refuse");
+			conf_problem(
+				m, CONF_WARNING, words[i].at,
+				"\"*\" lets clients send as any domain, which receivers will refuse");
 	}
 }
 
@@ -178,7 +186,8 @@ format_from(struct view *v, const struct row *row, const void *base, size_t i)
 }
 
 static void
-parse_hostname(struct maker *m, const struct row *row, void *base, struct word *words, size_t n UNUSED)
+parse_hostname(struct maker *m, const struct row *row, void *base, struct word *words,
+               size_t n UNUSED)
 {
 	struct str *to = (struct str *)(void *)((char *)base + row->at);
 	struct buf  b = BUF(1024);
@@ -186,7 +195,8 @@ parse_hostname(struct maker *m, const struct row *row, void *base, struct word *
 	if (conf_domain(&b, words[0].text)) {
 		*to = conf_copy(m, buf_str(&b));
 	} else {
-		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no host name", S(words[0].text));
+		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no host name",
+		             S(words[0].text));
 		*to = STR("error.invalid"); /* so that no later check stumbles over it too */
 	}
 	buf_free(&b);
@@ -194,19 +204,22 @@ parse_hostname(struct maker *m, const struct row *row, void *base, struct word *
 
 /* user NAME { from PATTERN ... } */
 static void
-parse_user(struct maker *m, const struct row *row, void *base UNUSED, struct word *words, size_t n UNUSED)
+parse_user(struct maker *m, const struct row *row, void *base UNUSED, struct word *words,
+           size_t n UNUSED)
 {
 	struct config    *c = m->c;
 	struct user_conf *u;
 
 	if (str_find(words[0].text, ':') >= 0 || words[0].text.n == 0) {
-		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no user name", S(words[0].text));
+		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no user name",
+		             S(words[0].text));
 		return;
 	}
 	for (size_t i = 0; i < c->n_user; i++) {
 		if (str_eq(c->user[i].name, words[0].text)) {
-			conf_problem(m, CONF_ERROR, words[0].at, "user %.*s has a block already (line %u)",
-			             S(words[0].text), c->user[i].origin.line);
+			conf_problem(m, CONF_ERROR, words[0].at,
+			             "user %.*s has a block already (line %u)", S(words[0].text),
+			             c->user[i].origin.line);
 			return;
 		}
 	}

@@ -15,7 +15,9 @@ put_variable(struct buf *out, const char *name)
 {
 	buf_addz(out, PREFIX);
 	for (; *name != '\0'; name++)
-		buf_addc(out, *name == '-' ? '_' : (char)(*name - (*name >= 'a' && *name <= 'z' ? 32 : 0)));
+		buf_addc(out, *name == '-'
+		                      ? '_'
+		                      : (char)(*name - (*name >= 'a' && *name <= 'z' ? 32 : 0)));
 }
 
 static bool
@@ -57,7 +59,8 @@ source_of(struct maker *m, struct str name, const char *value, bool in_file)
 		return s;
 	path.at = (struct place){s, 1, 1, (unsigned)path.text.n};
 	if (path.text.n == 0 || path.text.p[0] != '/') {
-		conf_problem(m, CONF_ERROR, path.at, "%s needs the full path of a file", s->variable);
+		conf_problem(m, CONF_ERROR, path.at, "%s needs the full path of a file",
+		             s->variable);
 		return NULL;
 	}
 	if (!conf_file(m, FILE_CONFIG, &path, &f))

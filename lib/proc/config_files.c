@@ -28,10 +28,8 @@ static const struct {
 	size_t limit;
 	bool   secret, watched;
 } kinds[] = {
-	[FILE_CONFIG] = {1024 * 1024, false, false},
-	[FILE_CERT] = {1024 * 1024, false, true},
-	[FILE_KEY] = {64 * 1024, true, true},
-	[FILE_USERS] = {8 * 1024 * 1024, true, true},
+	[FILE_CONFIG] = {1024 * 1024, false, false}, [FILE_CERT] = {1024 * 1024, false, true},
+	[FILE_KEY] = {64 * 1024, true, true},        [FILE_USERS] = {8 * 1024 * 1024, true, true},
 	[FILE_SECRET] = {16 * 1024, true, true},
 };
 
@@ -119,7 +117,8 @@ judge(struct maker *m, enum file_kind kind, const struct word *w, const struct s
 		return false;
 	}
 	if (kinds[kind].secret && (st->st_mode & S_IROTH) != 0) {
-		conf_problem(m, CONF_WARNING, w->at, "anyone on this machine may read %.*s", S(w->text));
+		conf_problem(m, CONF_WARNING, w->at, "anyone on this machine may read %.*s",
+		             S(w->text));
 		conf_hint(m, "chmod o-r %.*s", S(w->text));
 	}
 	return true;
@@ -149,8 +148,8 @@ static int
 load(struct maker *m, enum file_kind kind, const struct word *w, struct file *f)
 {
 	/* buf_room() asks for a whole piece, so the last one may stand over the limit. */
-	struct buf  b = BUF(kinds[kind].limit + 4096);
-	int         fd = open(w->text.p, O_RDONLY | O_CLOEXEC | (kind == FILE_CONFIG ? 0 : O_NONBLOCK));
+	struct buf b = BUF(kinds[kind].limit + 4096);
+	int fd = open(w->text.p, O_RDONLY | O_CLOEXEC | (kind == FILE_CONFIG ? 0 : O_NONBLOCK));
 	struct stat st;
 	int         error = 0;
 	int         gone = fd < 0 || fstat(fd, &st) != 0 ? errno : 0;
@@ -191,6 +190,7 @@ conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct fil
 	if (error == EFBIG)
 		conf_problem(m, CONF_ERROR, w->at, "%.*s is too large", S(w->text));
 	else if (error > 0)
-		conf_problem(m, CONF_ERROR, w->at, "cannot read %.*s: %s", S(w->text), strerror(error));
+		conf_problem(m, CONF_ERROR, w->at, "cannot read %.*s: %s", S(w->text),
+		             strerror(error));
 	return error == 0;
 }

@@ -59,14 +59,15 @@ judge_key(const EVP_PKEY *key, enum key_type *type, unsigned *bits, struct buf *
 	}
 	if (id != EVP_PKEY_RSA) {
 		buf_addf(why, "is a key of type %s; DKIM knows only RSA and Ed25519",
-		         EVP_PKEY_get0_type_name(key) != NULL ? EVP_PKEY_get0_type_name(key) : "unknown");
+		         EVP_PKEY_get0_type_name(key) != NULL ? EVP_PKEY_get0_type_name(key)
+		                                              : "unknown");
 		return false;
 	}
 	*type = KEY_RSA;
 	*bits = (unsigned)EVP_PKEY_get_bits(key);
 	if (*bits < LEAST_BITS) {
-		buf_addf(why, "is an RSA key of %u bits; receivers ignore keys under %d bits", *bits,
-		         LEAST_BITS);
+		buf_addf(why, "is an RSA key of %u bits; receivers ignore keys under %d bits",
+		         *bits, LEAST_BITS);
 		return false;
 	}
 	return true;

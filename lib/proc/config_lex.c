@@ -64,7 +64,8 @@ ends_word(const struct lexer *l, int c)
 static bool
 is_name(int c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_';
 }
 
 /* The value of "NAME" or "NAME:-default". Nothing and a problem if there is none. */

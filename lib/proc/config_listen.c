@@ -7,8 +7,8 @@
 
 enum { SMTP_PORT = 25 };
 
-static const char *const options[] = {"tls",  "starttls", "auth", "tls-required", "auth-required",
-                                      "proxy", NULL};
+static const char *const options[] = {"tls",           "starttls", "auth", "tls-required",
+                                      "auth-required", "proxy",    NULL};
 
 enum { OPT_TLS, OPT_STARTTLS, OPT_AUTH, OPT_TLS_REQUIRED, OPT_AUTH_REQUIRED, OPT_PROXY };
 
@@ -71,7 +71,8 @@ bad_address(struct maker *m, const struct word *w)
 	uint64_t    port;
 	const char *near = conf_nearest(t, option_name, NULL);
 
-	if (near != NULL || (!starts_like_address(t) && str_find(t, ':') < 0 && str_find(t, '.') < 0)) {
+	if (near != NULL ||
+	    (!starts_like_address(t) && str_find(t, ':') < 0 && str_find(t, '.') < 0)) {
 		conf_problem(m, CONF_ERROR, w->at, "unknown listener option \"%.*s\"", S(t));
 		if (near != NULL)
 			conf_hint(m, "did you mean \"%s\"?", near);
@@ -151,10 +152,11 @@ option(struct maker *m, struct listen_conf *l, int which, const struct word *w)
 
 	if (which == OPT_TLS || which == OPT_STARTTLS) {
 		if (l->tls == tls)
-			conf_problem(m, CONF_ERROR, w->at, "\"%s\" stands here twice", options[which]);
+			conf_problem(m, CONF_ERROR, w->at, "\"%s\" stands here twice",
+			             options[which]);
 		else if (l->tls != LISTEN_PLAIN)
 			conf_problem(m, CONF_ERROR, w->at,
-			             "a listener speaks either \"tls\" at once or \"starttls\", not both");
+			             "TLS begins at once (\"tls\") or later (\"starttls\"), not both");
 		l->tls = tls;
 		return;
 	}
@@ -166,7 +168,8 @@ option(struct maker *m, struct listen_conf *l, int which, const struct word *w)
 }
 
 static void
-parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, struct word *words, size_t n)
+parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, struct word *words,
+             size_t n)
 {
 	struct config     *c = m->c;
 	size_t             i, first = c->n_listens;
@@ -187,7 +190,7 @@ parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, s
 			optional = true;
 		} else if (optional && starts_like_address(words[i].text)) {
 			conf_problem(m, CONF_ERROR, words[i].at, "an address behind the options");
-			conf_hint(m, "options are for all addresses of a line: write a second \"listen\"");
+			conf_hint(m, "write a second \"listen\": options are for a whole line");
 		} else if (!address(m, &words[i])) {
 			bad_address(m, &words[i]);
 			optional = optional || !starts_like_address(words[i].text);
@@ -198,7 +201,8 @@ parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, s
 		conf_problem(m, CONF_ERROR, words[0].at, "\"listen\" begins with an address");
 		conf_hint(m, "write listen :587 %.*s", S(words[0].text));
 	}
-	if (m->errors > errors) /* a listener without the option that was mistyped would be judged wrongly */
+	/* A listener without the option that was mistyped would be judged wrongly. */
+	if (m->errors > errors)
 		c->n_listens = first;
 	for (i = first; i < c->n_listens; i++) {
 		l.addr = c->listens[i].addr;

@@ -41,8 +41,8 @@ conf_source(struct tree *t, const char *name, struct str text)
 void
 conf_source_dir(struct tree *t, struct source *s, const char *path)
 {
-	char     *whole = path == NULL ? getcwd(NULL, 0) : realpath(path, NULL);
-	ptrdiff_t slash;
+	char      *whole = path == NULL ? getcwd(NULL, 0) : realpath(path, NULL);
+	ptrdiff_t  slash;
 	struct str dir = str_of(whole);
 
 	if (path != NULL && (slash = str_rfind(dir, '/')) >= 0)
@@ -55,9 +55,9 @@ conf_source_dir(struct tree *t, struct source *s, const char *path)
 static const char *
 quote(struct parser *p)
 {
-	struct str raw = str_sub(p->source->text, p->start, p->end - p->start);
-	struct buf line = BUF(CONF_WORD_MAX), masked = BUF(2 * CONF_WORD_MAX);
-	bool       quoted = false, blank = false;
+	struct str  raw = str_sub(p->source->text, p->start, p->end - p->start);
+	struct buf  line = BUF(CONF_WORD_MAX), masked = BUF(2 * CONF_WORD_MAX);
+	bool        quoted = false, blank = false;
 	const char *z;
 
 	if (p->source->variable != NULL)
@@ -103,7 +103,8 @@ unknown(struct maker *m, const struct word *key)
 
 		conf_problem(m, CONF_ERROR, key->at, "\"%.*s\" is no directive", S(name));
 		if (conf_row_find(conf_rows, name) != NULL)
-			conf_hint(m, "write a blank between keyword and value: \"%.*s VALUE\"", S(name));
+			conf_hint(m, "write a blank between keyword and value: \"%.*s VALUE\"",
+			          S(name));
 		return;
 	}
 	conf_problem(m, CONF_ERROR, key->at, "unknown directive \"%.*s\"", S(key->text));
@@ -200,7 +201,8 @@ static void
 open_block(struct parser *p, const struct word *w)
 {
 	if (!p->in) {
-		conf_problem(p->m, CONF_ERROR, w->at, "\"{\" without a directive before it on this line");
+		conf_problem(p->m, CONF_ERROR, w->at,
+		             "\"{\" without a directive before it on this line");
 		begin(p, w, p->lex.start); /* so that what is inside is not taken for directives */
 		p->node.key.text = STR("{");
 	} else if (p->in_block) {
@@ -251,9 +253,11 @@ run(struct parser *p, const struct row *row)
 			close_block(p, &w);
 		} else if (p->in_block && t == TOKEN_END) {
 			p->fresh = true;
-		} else if (p->in && (t == TOKEN_EOF || row == NULL || (row->flags & ROW_REPEAT) != 0)) {
+		} else if (p->in &&
+		           (t == TOKEN_EOF || row == NULL || (row->flags & ROW_REPEAT) != 0)) {
 			if (p->in_block)
-				conf_problem(p->m, CONF_ERROR, p->opened, "this block is never closed");
+				conf_problem(p->m, CONF_ERROR, p->opened,
+				             "this block is never closed");
 			p->node.broken = p->node.broken || p->in_block;
 			finish(p);
 		}

@@ -199,6 +199,7 @@ void           conf_parse_value(struct maker *m, const struct source *s, const s
 void           conf_parse_file(struct maker *m, const struct word *path, unsigned depth);
 void           conf_env(struct maker *m, char *const *env, bool file_given);
 void           conf_apply(struct maker *m);
+bool           conf_from_env(const struct tree *t, const struct row *row); /* files do not count then */
 void           conf_check(struct maker *m);
 void           conf_tree_unref(struct tree *t);
 

@@ -122,7 +122,8 @@ put_place(struct buf *out, const struct origin *o)
 }
 
 void
-config_show(const struct config *c, void (*row)(void *arg, const char *name, struct str value, struct str origin),
+config_show(const struct config *c,
+            void (*row)(void *arg, const char *name, struct str value, struct str origin),
             void *arg)
 {
 	struct view v = {.full = full_of(c), .role = ROLE_SUPERVISOR, .show = true};

@@ -34,8 +34,8 @@ conf_problem(struct maker *m, enum severity severity, struct place at, const cha
 		return;
 	m->problems = arena_more(&m->scratch, m->problems, m->n_problems, sizeof *m->problems);
 	va_start(args, cause);
-	m->problems[m->n_problems++] =
-	        (struct problem){.at = at, .severity = severity, .cause = text(m, cause, args)};
+	m->problems[m->n_problems++] = (struct problem){
+		.at = at, .severity = severity, .cause = text(m, cause, args)};
 	va_end(args);
 }
 

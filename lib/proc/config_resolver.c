@@ -20,11 +20,14 @@ parse_resolver(struct maker *m, const struct row *row UNUSED, void *base UNUSED,
 			c->resolver = system ? RESOLVER_SYSTEM : RESOLVER_RECURSIVE;
 			if (n > 1)
 				conf_problem(m, CONF_ERROR, words[i].at,
-				             "\"%.*s\" stands alone or not at all", S(words[i].text));
+				             "\"%.*s\" stands alone or not at all",
+				             S(words[i].text));
 		} else if (!addr_parse_port(words[i].text, DNS_PORT, &a) || a.port == 0) {
 			conf_problem(m, CONF_ERROR, words[i].at, "\"%.*s\" is no resolver",
 			             S(words[i].text));
-			conf_hint(m, "write system, recursive, or addresses as 127.0.0.1 or 127.0.0.1@5353");
+			conf_hint(
+				m,
+				"write system, recursive, or addresses as 127.0.0.1 or 127.0.0.1@5353");
 		} else {
 			c->resolver = RESOLVER_SERVERS;
 			c->resolvers = arena_more(&m->full->arena, c->resolvers, c->n_resolvers,
@@ -71,8 +74,8 @@ parse_bind(struct maker *m, const struct row *row UNUSED, void *base, struct wor
 		}
 		to = a.family == 4 ? &o->bind4 : &o->bind6;
 		if (to->family != 0)
-			conf_problem(m, CONF_ERROR, words[i].at, "a second IPv%u address to send from",
-			             a.family);
+			conf_problem(m, CONF_ERROR, words[i].at,
+			             "a second IPv%u address to send from", a.family);
 		*to = a;
 	}
 }

@@ -77,15 +77,17 @@ parse_via(struct maker *m, const struct row *row UNUSED, void *base, struct word
 		if (tls_words[i] == NULL) {
 			const char *near = conf_nearest(words[1].text, tls_name, NULL);
 
-			conf_problem(m, CONF_ERROR, words[1].at, "\"%.*s\" is not one of tls, starttls, "
-			             "implicit-tls or opportunistic", S(words[1].text));
+			conf_problem(m, CONF_ERROR, words[1].at,
+			             "\"%.*s\" is not one of tls, starttls, "
+			             "implicit-tls or opportunistic",
+			             S(words[1].text));
 			conf_hint(m, "did you mean \"%s\"?", near != NULL ? near : "tls");
 			return;
 		}
 		r->tls = i <= ROUTE_TLS ? (enum route_tls)i : tls_by_port(r->port);
 	}
 	if (r->port == 0)
-		r->port = r->tls == ROUTE_TLS      ? PORT_SUBMISSIONS
+		r->port = r->tls == ROUTE_TLS        ? PORT_SUBMISSIONS
 		          : r->tls == ROUTE_STARTTLS ? PORT_SUBMISSION
 		                                     : PORT_SMTP;
 }
@@ -147,8 +149,9 @@ secret_credential(struct maker *m, const struct word *w, struct str name, struct
 
 	if (dir == NULL || str_find(name, '/') >= 0) {
 		conf_problem(m, CONF_ERROR, w->at,
-		             dir == NULL ? "there are no credentials: CREDENTIALS_DIRECTORY is not set"
-		                         : "a credential is a name, not a path");
+		             dir == NULL
+		                     ? "there are no credentials: CREDENTIALS_DIRECTORY is not set"
+		                     : "a credential is a name, not a path");
 		if (dir == NULL)
 			conf_hint(m, "systemd sets it for units with LoadCredential=");
 		return false;
@@ -197,21 +200,24 @@ conf_secret(struct maker *m, const struct word *w, struct str *out)
 		if (s != NULL && s->open_to_others) {
 			conf_problem(m, CONF_ERROR, w->at,
 			             "a secret in a file that others than its owner may read");
-			conf_hint(m, "chmod 600 the file, or write file:/PATH, cred:NAME or env:NAME");
+			conf_hint(m,
+			          "chmod 600 the file, or write file:/PATH, cred:NAME or env:NAME");
 			return false;
 		}
 		*out = conf_copy(m, w->text);
 		ok = true;
 	}
 	if (ok && (out->n == 0 || memchr(out->p, '\0', out->n) != NULL)) {
-		conf_problem(m, CONF_ERROR, w->at, out->n == 0 ? "this secret is empty" : "a NUL in this secret");
+		conf_problem(m, CONF_ERROR, w->at,
+		             out->n == 0 ? "this secret is empty" : "a NUL in this secret");
 		ok = false;
 	}
 	return ok;
 }
 
 static void
-parse_secret(struct maker *m, const struct row *row, void *base, struct word *words, size_t n UNUSED)
+parse_secret(struct maker *m, const struct row *row, void *base, struct word *words,
+             size_t n UNUSED)
 {
 	struct route_conf *r = base;
 
@@ -249,7 +255,8 @@ add(struct maker *m, const struct word *w, const struct route_conf *shared)
 	if (str_eq(w->text, STR("*")))
 		buf_addc(&b, '*');
 	else if (str_starts(w->text, STR("*.")) || !conf_domain(&b, w->text)) {
-		conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" is neither a domain nor \"*\"", S(w->text));
+		conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" is neither a domain nor \"*\"",
+		             S(w->text));
 		buf_free(&b);
 		return;
 	}
@@ -281,7 +288,8 @@ judge(struct maker *m, const struct route_conf *r, bool direct)
 		if (!direct)
 			conf_hint(m, "add \"via HOST:PORT tls\" or \"direct\"");
 	} else if ((r->user.n > 0) != (r->password.n > 0)) {
-		conf_problem(m, CONF_ERROR, at, "a login needs both \"user\" and \"password\" (or \"token\")");
+		conf_problem(m, CONF_ERROR, at,
+		             "a login needs both \"user\" and \"password\" (or \"token\")");
 	} else if (r->user.n > 0 && r->tls == ROUTE_OPPORTUNISTIC) {
 		conf_problem(m, CONF_ERROR, at, "the password would go out without verified TLS");
 		conf_hint(m, "write via %.*s:%u tls", S(r->host), r->port);

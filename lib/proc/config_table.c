@@ -8,16 +8,16 @@
 #define O(member) offsetof(struct outbound_conf, member)
 #define R(member) offsetof(struct route_conf, member)
 
-#define S_ (1U << ROLE_SMTPD)
-#define A_ (1U << ROLE_AUTH)
-#define Q_ (1U << ROLE_QUEUE)
-#define D_ (1U << ROLE_DELIVERY)
-#define K_ (1U << ROLE_KEYD)
+#define S_   (1U << ROLE_SMTPD)
+#define A_   (1U << ROLE_AUTH)
+#define Q_   (1U << ROLE_QUEUE)
+#define D_   (1U << ROLE_DELIVERY)
+#define K_   (1U << ROLE_KEYD)
 #define ALL_ (S_ | A_ | Q_ | D_ | K_)
 
-#define SEC INT64_C(1000)
+#define SEC  INT64_C(1000)
 #define HOUR (3600 * SEC)
-#define DAY (24 * HOUR)
+#define DAY  (24 * HOUR)
 
 static const char *const on_off[] = {"off", "on", NULL};
 static const char *const log_forms[] = {"logfmt", "json", NULL};

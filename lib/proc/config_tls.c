@@ -16,7 +16,8 @@ pair_check(struct maker *m, const struct tls_conf *t, const struct word *w)
 	int64_t         not_after_ms = INT64_MAX, left_ms;
 
 	if (!tls_pair_check(&pair, &not_after_ms, &names, &why)) {
-		conf_problem(m, CONF_ERROR, w->at, "this certificate cannot be used: %s", buf_z(&why));
+		conf_problem(m, CONF_ERROR, w->at, "this certificate cannot be used: %s",
+		             buf_z(&why));
 	} else if ((left_ms = not_after_ms - time_wall_ms()) <= 0) {
 		conf_problem(m, CONF_WARNING, w->at, "this certificate has expired");
 		conf_hint(m, "clients that check it will not send; renew it");
@@ -43,7 +44,8 @@ inside(struct maker *m, struct str dir, const char *name)
 }
 
 static void
-parse_tls(struct maker *m, const struct row *row UNUSED, void *base UNUSED, struct word *words, size_t n)
+parse_tls(struct maker *m, const struct row *row UNUSED, void *base UNUSED, struct word *words,
+          size_t n)
 {
 	struct config  *c = m->c;
 	struct tls_conf t = {.origin = conf_origin(m, &words[0])};
@@ -111,8 +113,8 @@ parse_ca(struct maker *m, const struct row *row UNUSED, void *base, struct word 
 	} else if (conf_file(m, FILE_CERT, &path, &f)) {
 		o->ca_pem = f.text;
 		if (str_find_str(f.text, STR("-----BEGIN CERTIFICATE")) < 0)
-			conf_problem(m, CONF_ERROR, words[0].at, "%.*s holds no certificate in PEM form",
-			             S(path.text));
+			conf_problem(m, CONF_ERROR, words[0].at,
+			             "%.*s holds no certificate in PEM form", S(path.text));
 	}
 }
 

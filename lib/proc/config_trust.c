@@ -31,7 +31,8 @@ add(struct maker *m, const struct word *w, struct cidr net)
 
 	for (size_t i = 0; i < c->n_trusts; i++) {
 		if (same(&c->trusts[i].net, &net)) {
-			conf_problem(m, CONF_ERROR, w->at, "this network is trusted already (line %u)",
+			conf_problem(m, CONF_ERROR, w->at,
+			             "this network is trusted already (line %u)",
 			             c->trusts[i].origin.line);
 			return;
 		}
@@ -80,7 +81,8 @@ refuse_wide(struct maker *m, const struct word *w, const struct cidr *net, bool 
 	if (net->bits >= (net->addr.family == 4 ? WIDEST_4 : WIDEST_6))
 		return;
 	if (sworn) {
-		conf_problem(m, CONF_WARNING, w->at, "%.*s: this server is an open relay", S(w->text));
+		conf_problem(m, CONF_WARNING, w->at, "%.*s: this server is an open relay",
+		             S(w->text));
 		return;
 	}
 	conf_problem(m, CONF_ERROR, w->at, "%.*s lets %s send through this server", S(w->text),
@@ -113,8 +115,10 @@ network(struct maker *m, const struct word *w, bool sworn)
 		if (!str_number(str_skip(w->text, (size_t)slash + 1), whole(a).bits, &bits))
 			conf_hint(m, "behind the / stands a number from 0 to %u", whole(a).bits);
 		else
-			conf_hint(m, "the address has bits set behind /%u: trust one address, or its network",
-			          (unsigned)bits);
+			conf_hint(
+				m,
+				"the address has bits set behind /%u: trust one address, or its network",
+				(unsigned)bits);
 		return;
 	}
 	conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" is neither a network nor a word of \"trust\"",
@@ -154,8 +158,9 @@ parse_trust(struct maker *m, const struct row *row, void *base UNUSED, struct wo
 			add_loopback(m, &words[i]);
 		else if (is(&words[i], "container-net"))
 			add_container(m, &words[i]);
-		else if (is(&words[i], "none") && (head > 1 || first > 0))
-			conf_problem(m, CONF_ERROR, words[i].at, "\"none\" does not go with other networks");
+		else if (is(&words[i], "none") && head > 1)
+			conf_problem(m, CONF_ERROR, words[i].at,
+			             "\"none\" does not go with other networks");
 		else if (!is(&words[i], "none") && !is(&words[i], OPEN_RELAY))
 			network(m, &words[i], sworn);
 	}

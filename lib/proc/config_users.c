@@ -93,7 +93,8 @@ check(struct maker *m, const struct word *w, struct str text)
 }
 
 static void
-parse_users(struct maker *m, const struct row *row UNUSED, void *base UNUSED, struct word *words, size_t n)
+parse_users(struct maker *m, const struct row *row UNUSED, void *base UNUSED, struct word *words,
+            size_t n)
 {
 	struct config *c = m->c;
 	struct word    path = words[0];
@@ -110,8 +111,8 @@ parse_users(struct maker *m, const struct row *row UNUSED, void *base UNUSED, st
 	if (!conf_file(m, FILE_USERS, &path, &f))
 		return;
 	if (f.missing) {
-		conf_problem(m, CONF_WARNING, words[0].at, "%.*s is not there yet: nobody can log in",
-		             S(path.text));
+		conf_problem(m, CONF_WARNING, words[0].at,
+		             "%.*s is not there yet: nobody can log in", S(path.text));
 		conf_hint(m, "`postern user add NAME` makes it");
 	}
 	c->users_text = f.text;
@@ -144,12 +145,13 @@ parse_pwcheck(struct maker *m, const struct row *row UNUSED, void *base UNUSED, 
 		if (n == 2)
 			m->c->saslauthd = conf_path(m, &words[1]);
 		else
-			conf_problem(m, CONF_ERROR, words[0].at, "\"saslauthd\" needs the path of its socket");
+			conf_problem(m, CONF_ERROR, words[0].at,
+			             "\"saslauthd\" needs the path of its socket");
 		if (n != 2)
 			conf_hint(m, "write pwcheck saslauthd /run/saslauthd/mux");
 	} else if (!str_eq(words[0].text, STR("users"))) {
-		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is not one of users or saslauthd",
-		             S(words[0].text));
+		conf_problem(m, CONF_ERROR, words[0].at,
+		             "\"%.*s\" is not one of users or saslauthd", S(words[0].text));
 		if ((near = conf_choice_nearest(&names, words[0].text)) != NULL)
 			conf_hint(m, "did you mean \"%s\"?", near);
 	} else if (n > 1) {

@@ -202,14 +202,17 @@ choose(struct maker *m, const struct row *row, const struct word *w)
 {
 	static const char *const no[] = {"no", "false", "0", "never"};
 	static const char *const yes[] = {"yes", "true", "1", "always"};
-	struct buf  b = BUF(256);
-	const char *near;
+	struct buf               b = BUF(256);
+	const char              *near;
 
 	for (int i = 0; row->choices[i] != NULL; i++)
 		if (str_eq(w->text, str_of(row->choices[i])))
 			return i;
 	for (size_t i = 0; row->choices[i] != NULL; i++)
-		buf_addf(&b, "%s%s", i == 0 ? "" : row->choices[i + 1] == NULL ? " or " : ", ",
+		buf_addf(&b, "%s%s",
+		         i == 0                        ? ""
+		         : row->choices[i + 1] == NULL ? " or "
+		                                       : ", ",
 		         row->choices[i]);
 	conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" is not one of %s", S(w->text), buf_z(&b));
 	buf_free(&b);
@@ -243,7 +246,8 @@ format_flag(struct view *v, const struct row *row, const void *base, size_t i)
 }
 
 static void
-parse_choice(struct maker *m, const struct row *row, void *base, struct word *words, size_t n UNUSED)
+parse_choice(struct maker *m, const struct row *row, void *base, struct word *words,
+             size_t n UNUSED)
 {
 	int i = choose(m, row, &words[0]);
 

@@ -100,6 +100,8 @@ static const struct {
 	{"trust 10.0.0.0/33\n", "1:7", "is no network", "0 to 32"},
 	{"trust loopbck\n", "1:7", "neither a network nor a word", "\"loopback\""},
 	{"trust none 10.0.0.0/8\n", "1:7", "does not go with", NULL},
+	{"trust none\ntrust 10.0.0.0/8\n", "1:7", "does not go with", NULL},
+	{"trust 10.0.0.0/8\ntrust none\n", "2:7", "does not go with", NULL},
 	{"trust 10.0.0.0/8 10.0.0.0/8\n", "1:18", "trusted already", NULL},
 	{"trust 10.0.0.0/8 { form *@a.example }\n", "1:20", "unknown word \"form\"", "\"from\""},
 	{"trust 10.0.0.0/8 { from }\n", "1:20", "\"from\" needs a value", NULL},
