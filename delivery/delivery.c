@@ -23,6 +23,7 @@ enum {
 	TICK_MS = 10 * 1000,
 	DRAIN_MS = 20 * 1000,
 	KEYDS_MAX = 8,
+	LAST_WORDS_MS = 1000,
 };
 
 struct keyd_peer {
@@ -322,6 +323,8 @@ end(struct delivery *d)
 	struct worker *w = &d->worker;
 
 	w->job_gone = NULL;
+	if (w->queue != NULL)
+		(void)channel_finish(w->queue, LAST_WORDS_MS); /* outcomes: without them mail goes twice */
 	channel_close(w->queue);
 	w->queue = NULL;
 	drop_jobs(w);

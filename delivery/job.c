@@ -14,7 +14,7 @@
 #include "lib/util/time.h"
 
 enum {
-	WAIT_LIMIT_MS = 5 * 60 * 1000,  /* for a connection */
+	WAIT_LIMIT_MS = 10 * 60 * 1000, /* for a connection: longer than one host's greeting */
 	TOTAL_LIMIT_MS = 60 * 60 * 1000, /* a server that takes an octet a minute gets no more */
 	OUTCOME_MAX = 1536 * 1024,
 };
@@ -195,7 +195,7 @@ create(struct worker *w, const struct wire_lease *l)
 static void
 refuse(struct job *j, struct str list)
 {
-	struct reply r = REPLY(451, 4, 3, 0, "the stored envelope cannot be read");
+	struct reply r = REPLY(451, 4, 3, 0, "the message cannot be handed over as it is stored");
 	size_t       n = 0;
 
 	while (str_word(&list).n > 0)
