@@ -66,21 +66,31 @@ tls_result(struct sock *c, int result, int system_error)
 	}
 }
 
-/* All that is there: a record that stays inside OpenSSL wakes nobody. */
+/*
+ * All that is there: a record that stays inside OpenSSL wakes nobody. So does an
+ * end or error that came behind data: it is kept for the next call.
+ */
 static ssize_t
 tls_read(struct sock *c, char *to, size_t n)
 {
 	size_t all = 0, got = 0;
 	int    result = 1;
 
+	if (c->last != LAST_NONE)
+		return c->last == LAST_END ? IO_END : IO_BROKEN;
 	ERR_clear_error();
 	errno = 0;
 	while (all < n && (result = SSL_read_ex(c->ssl, to + all, n - all, &got)) == 1)
 		all += got;
-	c->more = result == 1;
-	if (all > 0)
-		return (ssize_t)all; /* an end or error behind it comes again */
-	return tls_result(c, result, errno);
+	c->more = true;
+	if (result == 1)
+		return (ssize_t)all;
+	result = tls_result(c, result, errno);
+	if (result == IO_END || result == IO_BROKEN)
+		c->last = result == IO_END ? LAST_END : LAST_BROKEN;
+	else
+		c->more = false;
+	return all > 0 ? (ssize_t)all : result;
 }
 
 ssize_t

@@ -2,9 +2,9 @@
 /*
  * sock - octets in and out of one socket, plain or TLS, without waiting.
  *
- * bufferevents were tried on paper and left: they read at most 4 KiB at a time, ask the
- * kernel for the size first and touch epoll twice for each reply; and two kinds
- * of them behind one stream are more code than this.
+ * This in place of libevent's bufferevents: those read at most 4 KiB at a time
+ * and ask the kernel for the size before, touch epoll twice for each reply, and
+ * need a second kind for TLS and a swap between the two under a live stream.
  */
 #ifndef LIB_NET_SOCK_H
 #define LIB_NET_SOCK_H
@@ -17,8 +17,9 @@ struct sock {
 	int             fd;
 	SSL            *ssl;    /* NULL: plain */
 	bool            secure; /* the handshake is done */
-	bool            more;   /* octets may wait inside OpenSSL, where epoll does not see them */
-	char           *error;  /* NULL: not broken */
+	bool            more;   /* octets or the end may wait inside OpenSSL, where epoll does not see them */
+	enum { LAST_NONE, LAST_END, LAST_BROKEN } last; /* TLS: how reading has ended */
+	char           *error;                          /* NULL: not broken */
 	struct tls_info info;
 };
 
