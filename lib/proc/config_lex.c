@@ -116,6 +116,7 @@ expand(struct lexer *l, bool in_quotes)
 	}
 	at.length = (unsigned)close + 1;
 	value = variable(l, str_sub(rest, 2, (size_t)close - 2), at);
+	l->expanded = true;
 	for (ptrdiff_t i = 0; i <= close; i++)
 		step(l);
 	if (!in_quotes) {
@@ -177,7 +178,7 @@ text_word(struct lexer *l, struct word *w)
 	size_t from = l->at;
 
 	buf_clear(&l->word);
-	l->quoted = false;
+	l->quoted = l->expanded = false;
 	while (!ends_word(l, peek(l)) && l->pending.n == 0) {
 		int c = peek(l);
 
@@ -193,6 +194,7 @@ text_word(struct lexer *l, struct word *w)
 	w->at.length = l->column > w->at.column ? l->column - w->at.column : 1;
 	w->text = arena_str(&l->m->tree->arena, buf_str(&l->word));
 	w->quoted = l->quoted;
+	w->expanded = l->expanded;
 	return w->text.n > 0 || l->quoted || l->at == from;
 }
 
@@ -222,7 +224,7 @@ pending_word(struct lexer *l, struct word *w)
 		l->pending = STR_NONE;
 		return false;
 	}
-	*w = (struct word){.text = arena_str(&l->m->tree->arena, piece), .at = l->pending_at};
+	*w = (struct word){.text = arena_str(&l->m->tree->arena, piece), .at = l->pending_at, .expanded = true};
 	return true;
 }
 

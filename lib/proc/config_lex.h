@@ -29,7 +29,7 @@ struct lexer {
 	struct str           pending; /* words of a variable not given out yet */
 	struct place         pending_at;
 	struct buf           word;
-	bool                 quoted;
+	bool                 quoted, expanded;
 };
 
 void       lexer_init(struct lexer *l, struct maker *m, const struct source *s, enum lex_mode mode);

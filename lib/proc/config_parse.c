@@ -238,7 +238,7 @@ run(struct parser *p, const struct row *row)
 
 		p->node.broken = (p->in && p->node.broken) || broken;
 		if (row != NULL && !p->in && (t == TOKEN_WORD || t == TOKEN_OPEN)) {
-			key = (struct word){str_of(row->name), w.at, false, false};
+			key = (struct word){.text = str_of(row->name), .at = w.at};
 			begin(p, &key, p->lex.start);
 			p->node.row = row;
 			p->node.from_env = true;

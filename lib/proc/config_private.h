@@ -62,6 +62,7 @@ struct word {
 	struct str   text;
 	struct place at;
 	bool         quoted; /* never a keyword */
+	bool         expanded; /* a variable is in it: the secret is not in the file */
 	bool         fresh;  /* first after '{', ';' or a line end inside a block */
 };
 

@@ -197,7 +197,7 @@ conf_secret(struct maker *m, const struct word *w, struct str *out)
 	} else if (str_starts(w->text, STR("cred:"))) {
 		ok = secret_credential(m, w, str_skip(w->text, 5), out);
 	} else {
-		if (s != NULL && s->open_to_others) {
+		if (s != NULL && s->open_to_others && !w->expanded) {
 			conf_problem(m, CONF_ERROR, w->at,
 			             "a secret in a file that others than its owner may read");
 			conf_hint(m,

@@ -369,6 +369,12 @@ passwords_are_masked_in_reports(void **state)
 	fixture_write("open.conf", "route * { via h.example:587 tls user x password hush }\n", 0640);
 	assert_null(config_load(fixture_path("open.conf"), &report, NULL, NULL));
 	assert_non_null(strstr(buf_z(&report), "1:49: error: a secret in a file that others"));
+	/* A variable is not in the file. */
+	setenv("TEST_PASSWORD", "hush", 1);
+	fixture_write("open.conf", "route * { via h.example:587 tls user x password ${TEST_PASSWORD} }\n", 0644);
+	c = config_load(fixture_path("open.conf"), &report, NULL, NULL);
+	assert_non_null(c);
+	config_unref(c);
 	buf_free(&report);
 }
 
