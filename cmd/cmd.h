@@ -18,7 +18,7 @@ enum cmd_exit {
 	CMD_OK = 0,
 	CMD_FAILED = 1,
 	CMD_USAGE = 2,
-	CMD_NOTHING = 3,     /* nothing matched */
+	CMD_NOTHING = 3, /* nothing matched */
 	CMD_NO_DAEMON = 69,
 	CMD_TRY_AGAIN = 75,
 	CMD_CONFIG = 78,

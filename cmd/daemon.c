@@ -141,7 +141,8 @@ take(struct answer *a)
 
 	while (!a->ended && rest.n > 0) {
 		if (a->raw > 0) {
-			struct str piece = str_sub(rest, 0, a->raw < rest.n ? (size_t)a->raw : rest.n);
+			struct str piece = str_sub(rest, 0,
+			                           a->raw < rest.n ? (size_t)a->raw : rest.n);
 
 			give_raw(a, piece);
 			a->raw -= piece.n;
@@ -178,7 +179,11 @@ daemon_ask(struct cmd *c, struct str request, const struct daemon_hooks *hooks, 
            struct buf *said)
 {
 	struct buf    text = BUF(CELL_MAX);
-	struct answer a = {.hooks = hooks, .arg = arg, .in = BUF(LINE_MAX_BYTES), .code = CMD_FAILED, .text = &text};
+	struct answer a = {.hooks = hooks,
+	                   .arg = arg,
+	                   .in = BUF(LINE_MAX_BYTES),
+	                   .code = CMD_FAILED,
+	                   .text = &text};
 	int           fd = daemon_connect(c);
 
 	if (fd < 0)
@@ -262,8 +267,11 @@ int
 daemon_print(struct cmd *c, struct str request, const struct column *columns, size_t n)
 {
 	static const struct daemon_hooks hooks = {.row = print_row};
-	struct print p = {.columns = columns, .n = n, .values = mem_array(n, sizeof(struct buf)), .cells = mem_array(n, sizeof(struct str))};
-	int          code;
+	struct print                     p = {.columns = columns,
+	                                      .n = n,
+	                                      .values = mem_array(n, sizeof(struct buf)),
+	                                      .cells = mem_array(n, sizeof(struct str))};
+	int                              code;
 
 	for (size_t i = 0; i < n; i++)
 		buf_init(&p.values[i], CELL_MAX);
@@ -289,9 +297,9 @@ int
 daemon_say(struct cmd *c, struct str request)
 {
 	static const struct daemon_hooks hooks = {.raw = raw_to_stderr};
-	struct buf  said = BUF(CELL_MAX), out = BUF(CELL_MAX);
-	struct json j = {.out = &out};
-	int         code = daemon_ask(c, request, &hooks, NULL, &said);
+	struct buf                       said = BUF(CELL_MAX), out = BUF(CELL_MAX);
+	struct json                      j = {.out = &out};
+	int                              code = daemon_ask(c, request, &hooks, NULL, &said);
 
 	if (code == CMD_NO_DAEMON || said.n == 0) {
 		/* What was to be said is said. */

@@ -11,6 +11,7 @@
 #include "smtpd/smtpd.h"
 
 /* One row for each verb, in the order of the help. */
+/* clang-format off */
 static const struct verb verbs[] = {
 	{"run", cmd_run, "[--pidfile FILE]", "be the daemon, in the foreground", NULL},
 	{"status", cmd_status, "", "what the daemon does: roles, listeners, counters, trouble", NULL},
@@ -32,6 +33,7 @@ static const struct verb verbs[] = {
 	{"readyz", cmd_readyz, "", "can mail be accepted now? exit code 0: yes", NULL},
 	{"version", cmd_version, "", "say which version this is", NULL},
 };
+/* clang-format on */
 
 /* The main function of each role, found by `--role NAME INDEX`. */
 struct role_entry {

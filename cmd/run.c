@@ -64,6 +64,7 @@ cmd_run(struct cmd *c)
 	log_setup("supervisor", o.config->log_json ? LOG_JSON : LOG_LOGFMT, o.config->debug);
 	log_info(ev("start"), kv("version", POSTERN_VERSION),
 	         kv("mode", config_is_capture(o.config) ? "capture" : "live"),
-	         kv("hostname", o.config->hostname), kv("config", c->config_file), kv("pid", getpid()));
+	         kv("hostname", o.config->hostname), kv("config", c->config_file),
+	         kv("pid", getpid()));
 	return supervise_run(&o);
 }

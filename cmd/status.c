@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cmd/daemon.h"
 #include "cmd/cmd.h"
+#include "cmd/daemon.h"
 #include "lib/proc/control.h"
 #include "lib/util/json.h"
 
@@ -133,7 +133,8 @@ print_table(struct str rows, const char *kind, const struct column *columns, siz
 static void
 print_daemon(struct str row)
 {
-	static const char *const keys[] = {"version", "mode", "hostname", "pid", "uptime_ms", "config"};
+	static const char *const keys[] = {"version", "mode",      "hostname",
+	                                   "pid",     "uptime_ms", "config"};
 	struct buf               v[ARRAY_LEN(keys)], span = BUF(64);
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {

@@ -12,7 +12,7 @@
 #include "lib/util/time.h"
 
 enum {
-	KEPT_ROWS = 200,    /* that decide the widths */
+	KEPT_ROWS = 200, /* that decide the widths */
 	CELL_MAX = 64 * 1024,
 	NARROWEST = 8,
 	GAP = 2,
@@ -117,7 +117,8 @@ show_time(struct buf *out, int64_t ms)
 	struct tm tm;
 	char      text[32];
 
-	if (localtime_r(&at, &tm) != NULL && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) > 0)
+	if (localtime_r(&at, &tm) != NULL &&
+	    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) > 0)
 		buf_addz(out, text);
 }
 

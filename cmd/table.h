@@ -34,7 +34,7 @@ struct table *table_create(const struct column *columns, size_t n);
 void   table_add(struct table *t, const struct str *cells);
 size_t table_rows(const struct table *t);
 /* Print what is still kept and free. */
-void   table_finish(struct table *t);
+void table_finish(struct table *t);
 
 /* The value of a cell as people read it. Octets that could move the cursor become "?". */
 void show_value(struct buf *out, enum show show, struct str value);

@@ -17,13 +17,13 @@
 #include "lib/util/time.h"
 
 enum {
-	HEADER = 8,         /* length 4, message 2, flags 2; lowest octet first */
-	WITH_FD = 1,        /* the only flag: the oldest descriptor received belongs to this frame */
-	CHUNK = 64 * 1024,  /* frames are gathered up to this size */
-	READ = 256 * 1024,  /* input buffer, only there while it holds something */
+	HEADER = 8,        /* length 4, message 2, flags 2; lowest octet first */
+	WITH_FD = 1,       /* the only flag: the oldest descriptor received belongs to this frame */
+	CHUNK = 64 * 1024, /* frames are gathered up to this size */
+	READ = 256 * 1024, /* input buffer, only there while it holds something */
 	IOVECS = 16,
-	FDS_MAX = 16,       /* descriptors received whose frames have not come yet */
-	READS_A_TURN = 8,   /* so that one busy peer does not starve the others */
+	FDS_MAX = 16,     /* descriptors received whose frames have not come yet */
+	READS_A_TURN = 8, /* so that one busy peer does not starve the others */
 };
 
 /*
@@ -138,8 +138,7 @@ send_plain(struct channel *c)
 	struct msghdr m = {.msg_iov = iov};
 	struct chunk *k;
 
-	LIST_EACH(&c->out, k, struct chunk, link)
-	{
+	LIST_EACH(&c->out, k, struct chunk, link) {
 		if (k->fd >= 0 || m.msg_iovlen == IOVECS)
 			break;
 		iov[m.msg_iovlen++] = (struct iovec){k->b.p + k->sent, k->b.n - k->sent};

@@ -7,11 +7,7 @@
 static const struct {
 	char letter, octet;
 } escapes[] = {
-	{'\\', '\\'},
-	{'"', '"'},
-	{'n', '\n'},
-	{'r', '\r'},
-	{'t', '\t'},
+	{'\\', '\\'}, {'"', '"'}, {'n', '\n'}, {'r', '\r'}, {'t', '\t'},
 };
 
 static void

@@ -43,9 +43,9 @@ struct crew {
 	struct crew_plan         plan;
 	struct member           *members;
 	size_t                   n;
-	unsigned                 leaving;    /* roles that are drained */
-	bool                     was_ready;  /* all of them, once */
-	bool                     starting;   /* the first start: wires and GO come when all processes are there */
+	unsigned                 leaving;   /* roles that are drained */
+	bool                     was_ready; /* all of them, once */
+	bool starting; /* the first start: wires and GO come when all processes are there */
 };
 
 static bool
@@ -178,7 +178,8 @@ reaped(struct member *m, int status)
 	if (!in(cr->leaving, m) || status != 0)
 		log_member("role-died", m, "why", buf_z(&how));
 	buf_free(&how);
-	if (!cr->was_ready && !in(cr->leaving, m) && (code == ROLE_EXIT_CONFIG || code == EXIT_NO_PROGRAM))
+	if (!cr->was_ready && !in(cr->leaving, m) &&
+	    (code == ROLE_EXIT_CONFIG || code == EXIT_NO_PROGRAM))
 		cr->hooks->hopeless(cr->arg, m);
 	if (m->up == NULL)
 		leave(m);

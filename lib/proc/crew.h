@@ -30,12 +30,12 @@ struct member {
 	struct channel   *up; /* NULL when it is gone */
 	struct timer     *timer;
 	unsigned          restarts;
-	int64_t           wait_ms;       /* before the next start */
-	int64_t           ready_at_ms;   /* monotonic */
-	uint32_t          generation;    /* of the configuration that is in force there */
-	struct buf        trouble;       /* role_trouble(); empty: none */
-	struct buf        stats;         /* the last rows "name value\n" */
-	bool              asked;         /* for stats that have not come yet */
+	int64_t           wait_ms;     /* before the next start */
+	int64_t           ready_at_ms; /* monotonic */
+	uint32_t          generation;  /* of the configuration that is in force there */
+	struct buf        trouble;     /* role_trouble(); empty: none */
+	struct buf        stats;       /* the last rows "name value\n" */
+	bool              asked;       /* for stats that have not come yet */
 };
 
 struct crew_hooks {
@@ -51,20 +51,21 @@ struct crew_hooks {
 };
 
 struct crew_plan {
-	const char *program;           /* what is executed; NULL: this program again */
+	const char *program; /* what is executed; NULL: this program again */
 	unsigned    count[ROLE_COUNT];
-	int         keep_fd;           /* the queue's processes inherit it (the lock), or -1 */
+	int         keep_fd; /* the queue's processes inherit it (the lock), or -1 */
 };
 
 /* Starts all processes. Takes SIGCHLD of the loop. `plan` is copied. */
-struct crew *crew_start(struct loop *l, const struct crew_plan *plan, const struct crew_hooks *hooks, void *arg);
+struct crew *crew_start(struct loop *l, const struct crew_plan *plan,
+                        const struct crew_hooks *hooks, void *arg);
 void         crew_destroy(struct crew *cr); /* kills those that are left; NULL is allowed */
 
 /* Sets of roles: bits 1 << ROLE_X. */
 void     crew_send(struct crew *cr, unsigned roles, enum wire_id id, const void *msg);
 void     crew_drain(struct crew *cr, unsigned roles); /* they are not started again */
 void     crew_kill(struct crew *cr, unsigned roles);
-unsigned crew_alive(const struct crew *cr, unsigned roles); /* how many processes */
+unsigned crew_alive(const struct crew *cr, unsigned roles);         /* how many processes */
 bool     crew_is_ready(const struct crew *cr, uint32_t generation); /* all of them */
 
 /* Ask all that can answer; the number of those. */

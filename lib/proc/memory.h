@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int  memory_open(void); /* the kernel's account, to be opened before the sandbox; -1 if there is none */
+int
+memory_open(void); /* the kernel's account, to be opened before the sandbox; -1 if there is none */
 bool memory_pss_kib(int fd, uint64_t *kib);
 
 #endif

@@ -136,7 +136,8 @@ add_caller(struct panel *p, int fd)
 	struct ucred   who;
 
 	if (p->callers.n >= CALLERS_MAX || !may_call(p, fd, &who)) {
-		log_warn(ev("control-refused"), kv("why", p->callers.n >= CALLERS_MAX ? "too many" : "not allowed"));
+		log_warn(ev("control-refused"),
+		         kv("why", p->callers.n >= CALLERS_MAX ? "too many" : "not allowed"));
 		close(fd);
 		return;
 	}

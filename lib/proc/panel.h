@@ -21,7 +21,7 @@ typedef void panel_fn(void *arg, struct caller *k, struct str line);
 
 /* `fd` is a listening socket and becomes the panel's. `group`: members may call as root and we do. */
 struct panel *panel_open(struct loop *l, int fd, gid_t group, panel_fn *request, void *arg);
-void          panel_close(struct panel *p); /* NULL is allowed; callers without an answer are dropped */
+void panel_close(struct panel *p); /* NULL is allowed; callers without an answer are dropped */
 
 /* Both end the caller: the pointer is dead afterwards. */
 void caller_answer(struct caller *k, struct str rows); /* copied; sent as fast as it is read */

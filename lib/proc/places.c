@@ -103,7 +103,8 @@ clear_socket(const struct sockaddr_un *at, struct buf *why)
 	if (fd >= 0)
 		close(fd);
 	if (answers) {
-		refuse(why, at->sun_path, "another daemon answers there; set `control` to another path");
+		refuse(why, at->sun_path,
+		       "another daemon answers there; set `control` to another path");
 		return false;
 	}
 	(void)unlink(at->sun_path);

@@ -101,8 +101,9 @@ tell_caller(const struct supervise *s, struct caller *k, int code)
 {
 	struct buf text = BUF(1024);
 
-	buf_addz(&text, code == 0 ? "the new configuration is in force"
-	                          : "the new configuration was sent; not all roles have taken it yet");
+	buf_addz(&text,
+	         code == 0 ? "the new configuration is in force"
+	                   : "the new configuration was sent; not all roles have taken it yet");
 	if (s->restart_note.n > 0) {
 		buf_addz(&text, "; only after a restart: ");
 		buf_add(&text, buf_str(&s->restart_note));

@@ -33,8 +33,9 @@ requests_say(struct caller *k, int code, struct str text)
 static struct report
 facts(const struct supervise *s)
 {
-	return (struct report){s->config, &s->sockets, s->crew, s->o->version, s->o->config_file,
-	                       time_mono_ms() - s->started_ms, s->generation, s->phase != RUNNING};
+	return (struct report){s->config,     &s->sockets,        s->crew,
+	                       s->o->version, s->o->config_file,  time_mono_ms() - s->started_ms,
+	                       s->generation, s->phase != RUNNING};
 }
 
 static void
@@ -71,7 +72,8 @@ requests_check(struct supervise *s)
 }
 
 static void
-ask_stats(struct supervise *s, struct caller *k, void (*answer)(const struct report *, struct buf *))
+ask_stats(struct supervise *s, struct caller *k,
+          void (*answer)(const struct report *, struct buf *))
 {
 	struct ask *a = mem_zero(sizeof *a);
 
@@ -137,7 +139,7 @@ ask_queue(struct supervise *s, struct caller *k, struct str line)
 static const struct {
 	const char *word;
 	void (*run)(struct supervise *s, struct caller *k, struct str line);
-	bool        changes; /* logged, with who asked */
+	bool changes; /* logged, with who asked */
 } requests[] = {
 	{"status", ask_status, false}, {"readyz", ask_readyz, false}, {"reload", ask_reload, true},
 	{"stop", ask_stop, true},      {"queue", ask_queue, false},   {"pause", ask_queue, true},
@@ -154,11 +156,13 @@ requests_take(void *arg, struct caller *k, struct str line)
 		if (!str_eq(word, str_of(requests[i].word)))
 			continue;
 		if (requests[i].changes)
-			log_info(ev("control"), kv("request", str_sub(line, 0, 200)), kv("uid", caller_uid(k)));
+			log_info(ev("control"), kv("request", str_sub(line, 0, 200)),
+			         kv("uid", caller_uid(k)));
 		requests[i].run(s, k, line);
 		return;
 	}
-	requests_say(k, UNKNOWN, STR("the daemon does not know this request; is it another version?"));
+	requests_say(k, UNKNOWN,
+	             STR("the daemon does not know this request; is it another version?"));
 }
 
 void

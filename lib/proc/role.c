@@ -63,7 +63,8 @@ static void
 say_ready(struct role *r)
 {
 	if (r->up != NULL)
-		channel_send(r->up, WIRE_READY, &(struct wire_ready){.generation = r->generation}, -1);
+		channel_send(r->up, WIRE_READY, &(struct wire_ready){.generation = r->generation},
+		             -1);
 }
 
 /* The first configuration has the account's name: from then on the role is inside. */
@@ -243,7 +244,8 @@ role_run(enum role_id id, unsigned index, const struct role_hooks *hooks, void *
 
 	running = r;
 	if (getsockopt(SUPERVISOR_FD, SOL_SOCKET, SO_TYPE, &type, &n) != 0) {
-		fputs("postern: --role is for the daemon's own use: start it with `postern run`\n", stderr);
+		fputs("postern: --role is for the daemon's own use: start it with `postern run`\n",
+		      stderr);
 		return EXIT_USAGE;
 	}
 	(void)fcntl(SUPERVISOR_FD, F_SETFD, FD_CLOEXEC);

@@ -18,21 +18,23 @@
 #include "lib/util/log.h"
 
 struct rights {
-	bool   files;       /* sees the file system; otherwise its root is empty, where we may do that */
-	bool   groups;      /* keeps the account's further groups (saslauthd's socket has one); needs `files` */
+	bool files; /* sees the file system; otherwise its root is empty, where we may do that */
+	bool groups; /* keeps the account's further groups (saslauthd's socket has one); needs `files` */
 	rlim_t descriptors; /* wanted; what the system allows is enough */
 };
 
 enum { FEW = 1024, MANY = 1024 * 1024 };
 
+/* clang-format off */
 static const struct rights rights[ROLE_COUNT] = {
 	/*                 files  groups descriptors */
 	[ROLE_SMTPD] =    {false, false, MANY},
-	[ROLE_AUTH] =     {true,  true,  FEW}, /* plugins and saslauthd */
+	[ROLE_AUTH] =     {true,  true,  FEW},  /* plugins and saslauthd */
 	[ROLE_QUEUE] =    {false, false, MANY}, /* has its directory as a descriptor */
 	[ROLE_DELIVERY] = {true,  false, MANY}, /* resolv.conf, trust anchors */
 	[ROLE_KEYD] =     {false, false, FEW},
 };
+/* clang-format on */
 
 /* Being root is not enough: containers take the capabilities away. */
 static bool
@@ -110,7 +112,8 @@ enter_empty_root(void)
 		(void)buf_z(&path);
 		ok = mkdtemp(path.p) != NULL;
 		if (ok) {
-			ok = chdir(path.p) == 0;
+			/* Readable: a library that looks for a file hears that there is none. */
+			ok = chmod(path.p, 0555) == 0 && chdir(path.p) == 0;
 			ok = rmdir(path.p) == 0 && ok && chroot(".") == 0 && chdir("/") == 0;
 		}
 		buf_free(&path);

@@ -15,7 +15,7 @@
 #include "lib/proc/wire.h"
 
 struct account {
-	bool  change; /* false: not root, or root of a container that may not change: stay who we are */
+	bool change; /* false: not root, or root of a container that may not change: stay who we are */
 	uid_t uid;
 	gid_t gid;
 };

@@ -47,15 +47,19 @@ static void
 add_hint(struct buf *why, struct addr at, int error, const struct sockets *now)
 {
 	if (error == EACCES && at.port < 1024)
-		buf_addz(why, "; ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE");
+		buf_addz(why,
+		         "; ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE");
 	else if (error == EADDRINUSE && has_port(now, at.port))
-		buf_addz(why, "; a listener of this daemon has that port on another address: this change needs a restart");
+		buf_addz(
+			why,
+			"; a listener of this daemon has that port on another address: this change needs a restart");
 	else if (error == EADDRINUSE)
 		buf_addz(why, "; another program listens there (`ss -lptn` names it)");
 }
 
 bool
-sockets_plan(struct sockets *next, const struct sockets *now, const struct config *c, struct buf *why)
+sockets_plan(struct sockets *next, const struct sockets *now, const struct config *c,
+             struct buf *why)
 {
 	*next = (struct sockets){mem_array(c->n_listens + 1, sizeof *next->v), 0};
 	for (size_t i = 0; i < c->n_listens; i++) {

@@ -17,9 +17,9 @@ extern char **environ;
  * second row is for the tests: sanitizers, coverage, and the shim that makes calls fail.
  */
 static const char *const inherited[] = {
-	"LANG=",         "LC_",    "TZ=",    "PATH=",        "SSL_CERT_FILE=", "SSL_CERT_DIR=",
-	"ASAN_OPTIONS=", "UBSAN_", "LSAN_",  "LLVM_PROFILE", "GCOV_",          "LD_PRELOAD=",
-	"LD_LIBRARY_",   "FAULT_", "MALLOC_"};
+	"LANG=",         "LC_",           "TZ=",         "PATH=",  "SSL_CERT_FILE=",
+	"SSL_CERT_DIR=", "ASAN_OPTIONS=", "UBSAN_",      "LSAN_",  "LLVM_PROFILE",
+	"GCOV_",         "LD_PRELOAD=",   "LD_LIBRARY_", "FAULT_", "MALLOC_"};
 
 static char **
 clean_environment(void)

@@ -26,11 +26,11 @@
 
 enum {
 	REPORT_MAX = 1024 * 1024,
-	LOCK_WAIT_MS = 2000,      /* the queue of a killed supervisor needs a moment to notice */
+	LOCK_WAIT_MS = 2000, /* the queue of a killed supervisor needs a moment to notice */
 	LOCK_TRY_MS = 50,
-	TICK_MS = 5000,           /* files that config names are looked at this often */
-	STATUS_TICKS = 12,        /* and systemd hears the depth of the queue each minute */
-	PROCESSES_MAX = 60,       /* as the configuration says; on larger machines too */
+	TICK_MS = 5000,     /* files that config names are looked at this often */
+	STATUS_TICKS = 12,  /* and systemd hears the depth of the queue each minute */
+	PROCESSES_MAX = 60, /* as the configuration says; on larger machines too */
 	EXIT_FAILED = 1,
 };
 
@@ -59,7 +59,8 @@ supervise_send_config(const struct supervise *s, struct member *m)
 	if (text.over)
 		log_error(ev("config-error"), kv("who", role_name(m->id)), kv("why", "too large"));
 	else if (m->up != NULL)
-		channel_send(m->up, WIRE_CONFIG, &(struct wire_config){s->generation, buf_str(&text)}, -1);
+		channel_send(m->up, WIRE_CONFIG,
+		             &(struct wire_config){s->generation, buf_str(&text)}, -1);
 	mem_wipe(text.p, text.cap);
 	buf_free(&text);
 }
@@ -80,7 +81,8 @@ supervise_send_sockets(const struct supervise *s, struct member *m, bool fresh_o
 {
 	for (size_t i = 0; i < s->sockets.n; i++)
 		if (s->sockets.v[i].fresh || !fresh_only)
-			send_copy(m, WIRE_LISTENER, &(struct wire_listener){(uint32_t)i}, s->sockets.v[i].fd);
+			send_copy(m, WIRE_LISTENER, &(struct wire_listener){(uint32_t)i},
+			          s->sockets.v[i].fd);
 }
 
 static void
@@ -121,7 +123,8 @@ enter_phase(struct supervise *s, enum phase next)
 static void
 go_down(struct supervise *s)
 {
-	while (s->phase != RUNNING && s->phase != STOPPED && crew_alive(s->crew, phases[s->phase].roles) == 0)
+	while (s->phase != RUNNING && s->phase != STOPPED &&
+	       crew_alive(s->crew, phases[s->phase].roles) == 0)
 		enter_phase(s, (enum phase)(s->phase + 1));
 }
 
@@ -403,8 +406,9 @@ clean_up(struct supervise *s)
 int
 supervise_run(const struct supervise_options *o)
 {
-	struct supervise s = {.o = o, .config = o->config, .lock_fd = -1, .spool_fd = -1, .last_depth = -1};
-	struct buf       why = BUF(4096);
+	struct supervise s = {
+		.o = o, .config = o->config, .lock_fd = -1, .spool_fd = -1, .last_depth = -1};
+	struct buf why = BUF(4096);
 
 	s.first = config_ref(o->config);
 	s.generation = s.config->generation = 1;

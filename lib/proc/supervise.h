@@ -15,8 +15,8 @@ struct supervise_options {
 	const char    *config_file; /* for reloads; NULL: the usual place */
 	struct config *config;      /* the first one; the reference becomes the supervisor's */
 	const char    *version;
-	const char    *pidfile;     /* NULL: none */
-	const char    *program;     /* NULL: this program; tests start another one as the roles */
+	const char    *pidfile; /* NULL: none */
+	const char    *program; /* NULL: this program; tests start another one as the roles */
 	/* Once, when all roles are ready. May be NULL. */
 	void (*ready)(const struct config *c);
 };

@@ -40,19 +40,19 @@ struct supervise {
 	struct panel                   *panel;
 	struct timer                   *tick, *phase_timer, *stats_timer, *reload_timer;
 	struct list                     asks;
-	struct caller                  *reloader; /* waits until the roles have the new configuration */
-	struct buf                      restart_note;
-	const char                     *reload_why; /* NULL: no reload is under way */
-	bool                            again;      /* SIGHUP came meanwhile */
-	int64_t                         started_ms, reload_ms;
-	struct buf                      last_problem; /* of changed files: reported once */
-	int64_t                         last_depth;
-	unsigned                        ticks;
-	uint32_t                        generation;
-	enum phase                      phase;
-	int                             lock_fd, spool_fd;
-	int                             exit_code;
-	bool                            was_ready;
+	struct caller *reloader; /* waits until the roles have the new configuration */
+	struct buf     restart_note;
+	const char    *reload_why; /* NULL: no reload is under way */
+	bool           again;      /* SIGHUP came meanwhile */
+	int64_t        started_ms, reload_ms;
+	struct buf     last_problem; /* of changed files: reported once */
+	int64_t        last_depth;
+	unsigned       ticks;
+	uint32_t       generation;
+	enum phase     phase;
+	int            lock_fd, spool_fd;
+	int            exit_code;
+	bool           was_ready;
 };
 
 /* supervise.c */

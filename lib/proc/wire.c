@@ -23,17 +23,17 @@ struct message {
 	struct field fields[FIELDS_MAX];
 };
 
-#define BIT(role)    (1u << ROLE_##role)
-#define ANY_CHILD    (BIT(SMTPD) | BIT(AUTH) | BIT(QUEUE) | BIT(DELIVERY) | BIT(KEYD))
-#define SMALL        4096
-#define MEDIUM       (64 * 1024)
+#define BIT(role) (1u << ROLE_##role)
+#define ANY_CHILD (BIT(SMTPD) | BIT(AUTH) | BIT(QUEUE) | BIT(DELIVERY) | BIT(KEYD))
+#define SMALL     4096
+#define MEDIUM    (64 * 1024)
 /* clang-format off */
 #define KIND(lvalue) _Generic((lvalue),                                           \
 	uint8_t: U8, uint16_t: U16, uint32_t: U32, uint64_t: U64, struct str: TEXT)
 /* clang-format on */
-#define F(type, member)                                                                            \
-	{                                                                                          \
-		offsetof(struct type, member), KIND(((struct type *)NULL)->member)                 \
+#define F(type, member)                                                            \
+	{                                                                          \
+		offsetof(struct type, member), KIND(((struct type *)NULL)->member) \
 	}
 #define SIZE(type) sizeof(struct type)
 

@@ -156,8 +156,8 @@ stats(void *self, struct buf *rows)
 {
 	const struct fake *f = self;
 
-	buf_addf(rows, "peers %u\nlisteners_given %u\nspools %u\nconfigs %u\n", f->peers, f->listeners,
-	         f->spools, f->configs);
+	buf_addf(rows, "peers %u\nlisteners_given %u\nspools %u\nconfigs %u\n", f->peers,
+	         f->listeners, f->spools, f->configs);
 	if (f->id == ROLE_QUEUE)
 		buf_addz(rows, "queue_messages 42\nintake 0\n");
 }

@@ -163,7 +163,8 @@ frames_arrive_in_order_with_their_descriptors(void **state)
 	assert_true(channel_unsent(queue.channel) > 0);
 	smtpd.until = 7;
 	turn(TURN_MS);
-	assert_string_equal(buf_z(&smtpd.heard), "intake spilled +fd spilled stored spilled +fd spilled +fd stored ");
+	assert_string_equal(buf_z(&smtpd.heard),
+	                    "intake spilled +fd spilled stored spilled +fd spilled +fd stored ");
 	assert_int_equal(channel_unsent(queue.channel), 0);
 	assert_int_not_equal(fcntl(fd, F_GETFD), 0); /* ours was closed */
 }
@@ -178,7 +179,8 @@ the_right_file_comes_with_the_right_frame(void **state)
 		int         fd = temporary_file();
 
 		assert_int_equal(fstat(fd, &st), 0);
-		channel_send(queue.channel, WIRE_STORED, &(struct wire_stored){i, 250, STR_NONE}, -1);
+		channel_send(queue.channel, WIRE_STORED, &(struct wire_stored){i, 250, STR_NONE},
+		             -1);
 		channel_send(queue.channel, WIRE_SPILLED, &(struct wire_spilled){i, 1}, fd);
 		if (i % 10 != 0)
 			continue;
@@ -194,8 +196,9 @@ static void
 a_flood_is_carried_whole(void **state)
 {
 	char           *body = calloc(1, WIRE_INLINE_MAX);
-	struct wire_put small = {.id = 1, .body = {body, 4096}}, large = {.id = 2, .body = {body, WIRE_INLINE_MAX}};
-	size_t          octets = 0;
+	struct wire_put small = {.id = 1, .body = {body, 4096}},
+			large = {.id = 2, .body = {body, WIRE_INLINE_MAX}};
+	size_t octets = 0;
 
 	(void)state;
 	assert_non_null(body);
@@ -332,7 +335,8 @@ static const struct {
 	{"longest", UINT32_MAX, WIRE_PUT, 0, "message too long"},
 	{"flags", 8, WIRE_DROP, 2, "unknown flags"},
 	{"all flags", 8, WIRE_DROP, 0xffff, "unknown flags"},
-	{"with a descriptor that none may have", 8, WIRE_DROP, 1, "message with a descriptor that takes none"},
+	{"with a descriptor that none may have", 8, WIRE_DROP, 1,
+         "message with a descriptor that takes none"},
 	{"long for its kind", 12, WIRE_DROP, 0, "message that cannot be decoded"},
 	{"empty", 0, WIRE_DROP, 0, "message that cannot be decoded"},
 };
@@ -384,7 +388,9 @@ send_fds(int fd, unsigned n)
 	} control;
 	char            octet = 8; /* the first of a frame */
 	struct iovec    iov = {&octet, 1};
-	struct msghdr   m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+	struct msghdr   m = {.msg_iov = &iov,
+	                     .msg_iovlen = 1,
+	                     .msg_control = control.space,
 	                     .msg_controllen = CMSG_SPACE(n * sizeof(int))};
 	struct cmsghdr *h;
 

@@ -46,8 +46,8 @@ a_line_is_cut_into_words(void **state)
 }
 
 static const struct str words[] = {
-	{"plain", 5}, {"", 0}, {"a b", 3}, {"\"", 1}, {"\\n", 2}, {"new\nline", 8}, {"tab\t", 4},
-	{"cr\r", 3}, {"caf\xc3\xa9", 5}, {"a\\", 2}, {"=", 1}, {"-x", 2},
+	{"plain", 5}, {"", 0},     {"a b", 3},         {"\"", 1},  {"\\n", 2}, {"new\nline", 8},
+	{"tab\t", 4}, {"cr\r", 3}, {"caf\xc3\xa9", 5}, {"a\\", 2}, {"=", 1},   {"-x", 2},
 };
 
 static void

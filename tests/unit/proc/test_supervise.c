@@ -73,9 +73,10 @@ write_config(const char *listen, const char *more)
 	FILE *f = fopen(path("conf"), "w");
 
 	assert_non_null(f);
-	fprintf(f, "hostname mail.example.com\nlisten %s\nspool %s\nstate %s\ncontrol %s\n"
-	           "smtpd-processes 2\ndelivery-processes 2\nauth-processes 1\n%s", listen,
-	        path("spool"), path("state"), path("run/control"), more);
+	fprintf(f,
+	        "hostname mail.example.com\nlisten %s\nspool %s\nstate %s\ncontrol %s\n"
+	        "smtpd-processes 2\ndelivery-processes 2\nauth-processes 1\n%s",
+	        listen, path("spool"), path("state"), path("run/control"), more);
 	if (geteuid() == 0)
 		fputs("user-account root\n", f);
 	fclose(f);
@@ -113,8 +114,9 @@ replace_in_config(const char *what, const char *with)
 static int
 run_daemon(void)
 {
-	struct supervise_options o = {.config_file = path("conf"), .version = "test", .program = program};
-	struct buf               report = BUF(64 * 1024);
+	struct supervise_options o = {
+		.config_file = path("conf"), .version = "test", .program = program};
+	struct buf report = BUF(64 * 1024);
 
 	o.config = config_load(o.config_file, &report, NULL, NULL);
 	if (o.config == NULL) {
@@ -165,7 +167,8 @@ ask(const char *line)
 	snprintf(at.sun_path, sizeof at.sun_path, "%s", path("run/control"));
 	answer[0] = '\0';
 	if (connect(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
-	    send(fd, line, strlen(line), MSG_NOSIGNAL) > 0 && send(fd, "\n", 1, MSG_NOSIGNAL) == 1) {
+	    send(fd, line, strlen(line), MSG_NOSIGNAL) > 0 &&
+	    send(fd, "\n", 1, MSG_NOSIGNAL) == 1) {
 		while ((got = recv(fd, answer + n, sizeof answer - 1 - n, 0)) > 0)
 			n += (size_t)got;
 		answer[n] = '\0';
@@ -248,7 +251,8 @@ all_roles_are_started_joined_and_stopped(void **state)
 	assert_true(comes("status", "kind=daemon\tmode=capture\tversion=test\t"));
 	assert_true(comes("status", "kind=listener\taddress=127.0.0.1:"));
 	assert_non_null(strstr(ask("nonsense"), "end 2 "));
-	assert_non_null(strstr(ask("queue list \"a b\""), "request=queue list \\\"a b\\\"\nend 0 done\n"));
+	assert_non_null(
+		strstr(ask("queue list \"a b\""), "request=queue list \\\"a b\\\"\nend 0 done\n"));
 	assert_non_null(strstr(ask("pause"), "request=pause\nend 0 done\n"));
 	kill(daemon_pid, SIGTERM);
 	assert_int_equal(end_of(daemon_pid), 0);
@@ -356,8 +360,8 @@ nothing_stale_keeps_a_new_daemon_away(void **state)
 static void
 a_reload_changes_all_or_nothing(void **state)
 {
-	char   listen[128];
-	FILE  *f;
+	char  listen[128];
+	FILE *f;
 
 	(void)state;
 	daemon_pid = start_daemon();
@@ -395,7 +399,8 @@ trouble_is_shown(void **state)
 	daemon_pid = start_daemon();
 	assert_true(is_ready());
 	(void)ask("queue trouble");
-	assert_true(comes("status", "kind=trouble\trole=queue\tindex:=0\twhat=something is wrong\n"));
+	assert_true(
+		comes("status", "kind=trouble\trole=queue\tindex:=0\twhat=something is wrong\n"));
 }
 
 static void

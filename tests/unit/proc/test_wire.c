@@ -11,7 +11,10 @@
 #include "lib/proc/wire.h"
 
 static const char octets[] = "\0a\377\n text of some length";
-#define T {octets, sizeof octets}
+#define T                             \
+	{                             \
+		octets, sizeof octets \
+	}
 
 union any {
 	struct wire_config     config;
@@ -71,8 +74,10 @@ static const struct row {
 	{WIRE_DROP, {.drop = {UINT64_MAX}}},
 	{WIRE_STORED, {.stored = {UINT64_MAX, UINT16_MAX, T}}},
 	{WIRE_CAPACITY, {.capacity = {UINT32_MAX}}},
-	{WIRE_LEASE, {.lease = {UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT32_MAX, T, T, T, UINT64_MAX, T}}},
-	{WIRE_OUTCOME, {.outcome = {UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT8_MAX, UINT8_MAX, T, T, T, T}}},
+	{WIRE_LEASE,
+         {.lease = {UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT32_MAX, T, T, T, UINT64_MAX, T}}},
+	{WIRE_OUTCOME,
+         {.outcome = {UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT8_MAX, UINT8_MAX, T, T, T, T}}},
 	{WIRE_SIGN, {.sign = {UINT64_MAX, T, T, T}}},
 	{WIRE_SIGNED, {.signed_ = {UINT64_MAX, UINT8_MAX, T, T}}},
 };
@@ -132,8 +137,9 @@ messages_come_back_as_they_were_sent(void **state)
 static void
 fields_land_where_they_belong(void **state)
 {
-	struct wire_lease in = {1, 2, 3, 4, STR("lane"), STR("0 1"), STR("env"), 5, STR("body")}, out;
-	struct buf        b = encode(WIRE_LEASE, &in);
+	struct wire_lease in = {1, 2, 3, 4, STR("lane"), STR("0 1"), STR("env"), 5, STR("body")},
+			  out;
+	struct buf b = encode(WIRE_LEASE, &in);
 
 	(void)state;
 	assert_true(wire_decode(WIRE_LEASE, buf_str(&b), &out));
@@ -209,10 +215,10 @@ flipped_bits_do_no_harm(void **state)
 static void
 a_message_over_its_limit_is_refused(void **state)
 {
-	struct buf        big = BUF(1024 * 1024), b = BUF(100);
-	struct wire_sign  sign = {0};
-	struct wire_sign  out;
-	struct buf        all;
+	struct buf       big = BUF(1024 * 1024), b = BUF(100);
+	struct wire_sign sign = {0};
+	struct wire_sign out;
+	struct buf       all;
 
 	(void)state;
 	while (big.n <= wire_limit(WIRE_SIGN))
@@ -288,12 +294,14 @@ messages_pass_only_where_they_may(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(directions); i++)
-		assert_int_equal(wire_may_pass(directions[i].id, directions[i].from, directions[i].to),
-		                 directions[i].may);
+		assert_int_equal(
+			wire_may_pass(directions[i].id, directions[i].from, directions[i].to),
+			directions[i].may);
 	/* And never to oneself. */
 	for (unsigned id = 1; id < WIRE_COUNT; id++)
 		for (unsigned r = 0; r < ROLE_COUNT; r++)
-			assert_false(wire_may_pass((enum wire_id)id, (enum role_id)r, (enum role_id)r));
+			assert_false(
+				wire_may_pass((enum wire_id)id, (enum role_id)r, (enum role_id)r));
 }
 
 static void
