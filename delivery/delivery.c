@@ -108,7 +108,7 @@ queue_gone(void *arg, const char *why)
 {
 	struct delivery *d = arg;
 
-	log_warn(ev("queue-gone"), kv("why", why));
+	log_warn(ev("role-lost"), kv("peer", "queue"), kv("why", why));
 	channel_close(d->worker.queue);
 	d->worker.queue = NULL;
 	drop_jobs(&d->worker);
@@ -147,7 +147,7 @@ keyd_gone(void *arg, const char *why)
 {
 	struct keyd_peer *p = arg;
 
-	log_warn(ev("keyd-gone"), kv("why", why));
+	log_warn(ev("role-lost"), kv("peer", "keyd"), kv("why", why));
 	signer_keyd(p->delivery->worker.signer, NULL);
 	channel_close(p->channel);
 	p->channel = NULL;
