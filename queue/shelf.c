@@ -168,6 +168,7 @@ void
 shelf_untold(struct shelves *s, struct shelf *sh)
 {
 	sh->told = false;
+	list_remove(&s->news, &sh->news);
 	set_due(s, sh);
 }
 

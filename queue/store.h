@@ -127,7 +127,11 @@ typedef void store_body_fn(void *arg, const struct store_chunk *chunk);
 enum store_status { STATUS_ANY, STATUS_READY, STATUS_ACTIVE, STATUS_DEFERRED, STATUS_HELD, STATUS_DAMAGED,
                     STATUS_DONE /* in rows only */ };
 
-/* What list and act look for; zero means no condition. Texts must live as long as the operation. */
+/*
+ * What list and act look for; zero means no condition. Filter and texts must live
+ * as long as the operation, but for RETRY of what is DEFERRED in one lane and no other
+ * condition: that is done in the call, at a cost that does not grow with the lane.
+ */
 struct store_filter {
 	const struct str *ids;      /* unique prefixes of ids as people see them, or */
 	size_t            n_ids;

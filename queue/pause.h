@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pause - which lanes rest because an administrator said so: the file `paused` of the spool.
+ *
+ * One lane a line, "*" for all. It is written whole under a new name and renamed.
+ */
+#ifndef QUEUE_PAUSE_H
+#define QUEUE_PAUSE_H
+
+#include "lib/util/buf.h"
+
+struct pauses {
+	int        dirfd; /* of the spool; stays the caller's */
+	bool       all;
+	struct buf lanes; /* "\nlane\nlane\n" */
+};
+
+void pauses_init(struct pauses *p, int dirfd);
+void pauses_free(struct pauses *p);
+void pauses_load(struct pauses *p);
+
+bool pauses_has(const struct pauses *p, struct str lane); /* this lane rests, by its name or by all */
+
+/* `lane` empty: all of them. False: nothing changed. `saved` says whether it is on the disk. */
+bool pauses_set(struct pauses *p, struct str lane, bool paused, bool *saved);
+
+#endif
