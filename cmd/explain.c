@@ -77,7 +77,9 @@ tell_verdict(struct question *q, const char *what, struct verdict v, const char 
 {
 	struct buf answer = BUF(TEXT_MAX);
 
-	if (policy_is_ok(v)) {
+	if (str_eq(str_of(v.why), STR("stranger"))) {
+		buf_addz(&answer, "not looked at: the client may not send at all");
+	} else if (policy_is_ok(v)) {
 		buf_addz(&answer, if_ok);
 		buf_addz(&answer, " (");
 		buf_addz(&answer, v.why);

@@ -191,6 +191,22 @@ data_finish(struct data *d, data_fn *out, void *arg)
 	d->ended = true;
 }
 
+bool
+data_has_eightbit(struct str s)
+{
+	uint64_t all = 0, word;
+	size_t   i = 0;
+
+	/* Eight at a time, to the end: a branch for each would cost more than what it saves. */
+	for (; i + sizeof word <= s.n; i += sizeof word) {
+		memcpy(&word, s.p + i, sizeof word);
+		all |= word;
+	}
+	for (; i < s.n; i++)
+		all |= (unsigned char)s.p[i];
+	return (all & 0x8080808080808080u) != 0;
+}
+
 const char *
 data_fault_text(enum data_fault what)
 {

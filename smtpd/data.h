@@ -48,6 +48,9 @@ size_t data_feed(struct data *d, struct str in, data_fn *out, void *arg);
 /* The last octet of a counted message has been fed: a missing CRLF is added. */
 void data_finish(struct data *d, data_fn *out, void *arg);
 
+/* True if an octet over 127 is in it: the message then needs 8BITMIME, or its header SMTPUTF8. */
+bool data_has_eightbit(struct str s);
+
 /* One literal sentence about the fault. */
 const char *data_fault_text(enum data_fault fault);
 

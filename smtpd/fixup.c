@@ -5,6 +5,7 @@
 #include "lib/mail/header.h"
 #include "lib/mail/ids.h"
 #include "lib/proc/config.h"
+#include "smtpd/data.h"
 
 enum { MSGID_MAX = 998, MAILBOXES_MAX = 100000 };
 
@@ -267,17 +268,6 @@ add_missing(struct work *w)
 	return FINE;
 }
 
-static bool
-has_eightbit(struct str s)
-{
-	unsigned char all = 0;
-
-	/* No early end: so the compiler takes many octets at once. */
-	for (size_t i = 0; i < s.n; i++)
-		all |= (unsigned char)s.p[i];
-	return all > 127;
-}
-
 /* Mailbox files begin with such a line; programs that read them hand it on. */
 static bool
 is_mbox_line(struct str raw)
@@ -333,7 +323,7 @@ fixup_head(const struct fixup *f, struct str head, struct buf *out, struct fixup
 	result->fixed = result->hops = 0;
 	result->header_from = result->msgid = result->rest = STR_NONE;
 	result->why = NULL;
-	result->eightbit = has_eightbit(head);
+	result->eightbit = data_has_eightbit(head);
 	buf_add(out, f->received);
 	if ((r = walk(&w, head)).code == 250)
 		r = add_missing(&w);

@@ -131,23 +131,11 @@ write_out(struct message *m)
 }
 
 static void
-note_eightbit(struct message *m, struct str piece)
-{
-	unsigned char all = 0;
-
-	if (m->eightbit)
-		return;
-	for (size_t i = 0; i < piece.n; i++)
-		all |= (unsigned char)piece.p[i];
-	m->eightbit = all > 127;
-}
-
-static void
 take_body(struct message *m, struct str piece)
 {
 	if (piece.n == 0)
 		return;
-	note_eightbit(m, piece);
+	m->eightbit = m->eightbit || data_has_eightbit(piece);
 	bodyhash_feed(m->hash, piece);
 	buf_add(&m->text, piece);
 	if (m->fd >= 0 && m->text.n >= WRITE_OCTETS)

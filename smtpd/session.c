@@ -14,6 +14,8 @@
 
 enum {
 	ARM_SLACK_MS = 1000, /* deadlines are moved no finer than this: timers cost, too */
+	SLOW_GRACE_S = 600,  /* from MAIL on, before a message has to keep a pace */
+	SLOW_RATE = 100,     /* octets a second: slower than any modem, faster than a siege */
 };
 
 struct session *
@@ -212,6 +214,18 @@ step(struct session *s)
 	return auth_input(s);
 }
 
+/* Each octet begins the idle time anew, so a drop now and then would hold a session for ever. */
+static bool
+is_dripping(const struct session *s, int64_t now)
+{
+	int64_t late_s;
+
+	if ((s->phase & (PHASE_DATA | PHASE_CHUNK)) == 0 || s->tx == NULL || s->tx->message == NULL)
+		return false;
+	late_s = (now - s->tx->begun_ms) / 1000 - SLOW_GRACE_S;
+	return late_s > 0 && s->tx->message->taken < (uint64_t)late_s * SLOW_RATE;
+}
+
 /* The clock runs from the last thing the client brought to an end, not from his last octet. */
 static void
 arm(struct session *s, bool progress)
@@ -224,7 +238,8 @@ arm(struct session *s, bool progress)
 	if (s->armed_ms != 0 && now - s->armed_ms < ARM_SLACK_MS)
 		return;
 	s->armed_ms = now;
-	stream_timeout(s->stream, s->site->config->idle_timeout_ms);
+	/* Late is late: the end comes with the next turn, from where all time-outs come. */
+	stream_timeout(s->stream, is_dripping(s, now) ? 1 : s->site->config->idle_timeout_ms);
 }
 
 static void

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: ISC */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/net/loop.h"
+#include "lib/util/log.h"
+#include "smtpd/balancer.h"
+
+#define S(z) {z, sizeof(z) - 1}
+
+static const struct {
+	const char *name;
+	struct str  pieces[4]; /* sent one after the other */
+	bool        through;
+	const char *client, *behind; /* behind: what must still be in the socket */
+} rows[] = {
+	{"a header and what follows",
+	 {S("PROXY TCP4 203.0.113.9 192.0.2.1 4000 25\r\nEHLO x\r\n")}, true, "203.0.113.9", "EHLO x\r\n"},
+	{"a header in pieces", {S("PRO"), S("XY TCP4 203.0.113.9 192.0.2"), S(".1 4000 25\r"), S("\nEH")}, true,
+	 "203.0.113.9", "EH"},
+	{"a health check", {S("PROXY UNKNOWN\r\n")}, true, "10.9.9.9", ""},
+	{"no header", {S("EHLO x\r\n")}, false, "", ""},
+	{"nothing", {{0}}, false, "", ""},
+};
+
+struct seen {
+	struct loop *loop;
+	bool         through;
+	unsigned     index;
+	int          fd;
+	struct addr  client;
+};
+
+static void
+on_through(void *arg, unsigned index, int fd, struct addr client)
+{
+	struct seen *seen = arg;
+
+	seen->through = true;
+	seen->index = index;
+	seen->fd = fd;
+	seen->client = client;
+	loop_stop(seen->loop);
+}
+
+static void
+quiet(struct str line UNUSED)
+{
+}
+
+/* Pieces go out one a timer tick, so that each arrives alone; at last we hang up. */
+struct sender {
+	struct seen      *seen;
+	const struct str *pieces;
+	struct timer     *timer;
+	size_t            n;
+	int               fd;
+};
+
+static void
+on_tick(void *arg)
+{
+	struct sender *s = arg;
+
+	if (s->n < 4 && s->pieces[s->n].n > 0) {
+		struct str piece = s->pieces[s->n++];
+
+		assert_int_equal(write(s->fd, piece.p, piece.n), (ssize_t)piece.n);
+		timer_set(s->timer, 2);
+	} else if (s->n <= 4) {
+		shutdown(s->fd, SHUT_WR);
+		s->n = 5;
+		timer_set(s->timer, 20);
+	} else {
+		loop_stop(s->seen->loop);
+	}
+}
+
+static void
+play(size_t row)
+{
+	struct balancers b;
+	struct seen      seen = {.loop = loop_create(), .fd = -1};
+	struct sender    s = {.seen = &seen, .pieces = rows[row].pieces};
+	struct addr      peer;
+	int              pair[2];
+	char             rest[64];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_true(addr_parse(STR("10.9.9.9"), &peer));
+	balancers_init(&b, seen.loop);
+	b.through = on_through;
+	b.arg = &seen;
+	balancers_take(&b, 3, pair[0], peer);
+	s.fd = pair[1];
+	s.timer = timer_create_on(seen.loop, on_tick, &s);
+	timer_set(s.timer, 1);
+	loop_run(seen.loop);
+	assert_int_equal(seen.through, rows[row].through);
+	if (seen.through) {
+		struct addr want;
+		ssize_t     n;
+
+		assert_int_equal(seen.index, 3);
+		assert_true(addr_parse(str_of(rows[row].client), &want));
+		assert_true(addr_equal(seen.client, want));
+		while (s.n < 4 && s.pieces[s.n].n > 0) {
+			struct str piece = s.pieces[s.n++];
+
+			assert_int_equal(write(s.fd, piece.p, piece.n), (ssize_t)piece.n);
+		}
+		n = recv(seen.fd, rest, sizeof rest, MSG_DONTWAIT);
+		assert_true(str_eq((struct str){rest, n > 0 ? (size_t)n : 0}, str_of(rows[row].behind)));
+		close(seen.fd);
+	}
+	balancers_free(&b);
+	assert_true(list_empty(&b.waiting));
+	timer_destroy(s.timer);
+	loop_destroy(seen.loop);
+	close(pair[1]);
+}
+
+static void
+headers_are_taken_off_the_socket(void **state)
+{
+	(void)state;
+	log_hook(quiet);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		print_message("%s\n", rows[i].name);
+		play(i);
+	}
+	log_hook(NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(headers_are_taken_off_the_socket)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
