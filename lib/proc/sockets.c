@@ -49,6 +49,8 @@ add_hint(struct buf *why, struct addr at, int error, const struct sockets *now)
 	if (error == EACCES && at.port < 1024)
 		buf_addz(why,
 		         "; ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE");
+	else if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
+		buf_addz(why, "; this machine has no such address (`ip address` lists them)");
 	else if (error == EADDRINUSE && has_port(now, at.port))
 		buf_addz(
 			why,
