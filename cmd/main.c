@@ -8,6 +8,7 @@
 #include "delivery/delivery.h"
 #include "dkim/keyd.h"
 #include "lib/proc/wire.h"
+#include "queue/queue.h"
 #include "smtpd/smtpd.h"
 
 /* One row for each verb, in the order of the help. */
@@ -44,6 +45,7 @@ struct role_entry {
 static const struct role_entry roles[] = {
 	{ROLE_SMTPD, smtpd_main},
 	{ROLE_AUTH, auth_main},
+	{ROLE_QUEUE, queue_main},
 	{ROLE_DELIVERY, delivery_main},
 	{ROLE_KEYD, keyd_main},
 };
