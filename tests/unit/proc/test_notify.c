@@ -84,13 +84,13 @@ reloading_has_the_time(void **state)
 	close(fd);
 }
 
+#define LONG "/a/path/that/is/longer/than/any/socket/address/can/be"
+
 static void
 without_systemd_nothing_happens(void **state)
 {
-	static const char *const names[] = {
-		"", "x", "relative", "/nowhere/at/all",
-		"/a/path/that/is/longer/than/any/socket/address/can/be/"
-		"/a/path/that/is/longer/than/any/socket/address/can/be/"};
+	static const char too_long[] = LONG LONG LONG;
+	static const char *const names[] = {"", "x", "relative", "/nowhere/at/all", too_long};
 
 	(void)state;
 	unsetenv("NOTIFY_SOCKET");
