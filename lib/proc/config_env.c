@@ -55,6 +55,7 @@ source_of(struct maker *m, struct str name, const char *value, bool in_file)
 	s = conf_source(m->tree, buf_z(&b), path.text);
 	buf_free(&b);
 	s->variable = arena_z(&m->tree->arena, name);
+	conf_source_dir(m->tree, s, NULL);
 	if (!in_file)
 		return s;
 	path.at = (struct place){s, 1, 1, (unsigned)path.text.n};
@@ -67,6 +68,7 @@ source_of(struct maker *m, struct str name, const char *value, bool in_file)
 		return NULL;
 	s = conf_source(m->tree, value, f.text);
 	s->open_to_others = (f.mode & 044) != 0;
+	conf_source_dir(m->tree, s, NULL);
 	return s;
 }
 

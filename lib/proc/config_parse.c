@@ -31,7 +31,6 @@ conf_source(struct tree *t, const char *name, struct str text)
 
 	s->name = arena_z(&t->arena, str_of(name));
 	s->text = arena_str(&t->arena, text);
-	conf_source_dir(t, s, NULL);
 	t->sources = arena_more(&t->arena, t->sources, t->n_sources, sizeof *t->sources);
 	t->sources[t->n_sources++] = s;
 	return s;
@@ -157,7 +156,9 @@ finish(struct parser *p)
 		return;
 	if (p->opened.source == NULL)
 		n->block = n->n;
-	n->origin = (struct origin){p->source->name, n->key.at.line, n->key.at.column, quote(p)};
+	if (p->lex.mode != LEX_CARRIED) /* there it comes with "@" */
+		n->origin = (struct origin){p->source->name, n->key.at.line, n->key.at.column,
+		                            quote(p)};
 	if (p->source->variable != NULL)
 		n->origin.line = n->origin.column = 0;
 	if (p->lex.mode == LEX_FILE && str_eq(n->key.text, STR("include"))) {

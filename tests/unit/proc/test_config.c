@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "lib/util/time.h"
 #include "tests/unit/proc/config_fixture.h"
 
 #define SMARTHOST "* { via h.example:587 tls user x password env:PATH }"
@@ -406,6 +408,48 @@ a_new_key_is_found_without_a_reload(void **state)
 	buf_free(&report);
 }
 
+static int64_t days_ahead;
+
+static int64_t
+later(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return ((int64_t)now.tv_sec + days_ahead * 86400) * 1000;
+}
+
+static int64_t
+mono(void)
+{
+	return 1;
+}
+
+static void
+old_certificates_are_told_but_do_not_stop(void **state)
+{
+	static const struct {
+		int         days;
+		const char *said;
+	} rows[] = {{0, NULL}, {360, "this certificate expires in "}, {400, "this certificate has expired"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf     report = BUF(65536);
+		struct config *c;
+
+		days_ahead = rows[i].days;
+		time_hook(later, mono);
+		c = fixture_load("tls tls\n", &report);
+		time_hook(NULL, NULL);
+		if (c == NULL || (rows[i].said == NULL ? report.n > 0
+		                                       : strstr(buf_z(&report), rows[i].said) == NULL))
+			fail_msg("%d days: %s", rows[i].days, buf_z(&report));
+		config_unref(c);
+		buf_free(&report);
+	}
+}
+
 int
 main(void)
 {
@@ -420,6 +464,7 @@ main(void)
 		cmocka_unit_test(keys_of_the_state_folder_sign_by_default),
 		cmocka_unit_test(changed_files_make_a_new_configuration),
 		cmocka_unit_test(a_new_key_is_found_without_a_reload),
+		cmocka_unit_test(old_certificates_are_told_but_do_not_stop),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
