@@ -30,7 +30,10 @@ void               tls_server_unref(struct tls_server *s); /* NULL is allowed */
 /* True if a certificate of `s` covers `name` (SAN, wildcards of one label). */
 bool tls_server_covers(const struct tls_server *s, struct str name);
 
-/* `ca_pem` replaces the system's trust anchors if not empty. */
+/*
+ * `ca_pem` replaces the system's trust anchors if not empty. Those are mapped
+ * here and parsed at the first handshake, so that a sandbox may close between the two.
+ */
 struct tls_client *tls_client_create(struct str ca_pem, struct buf *why);
 void               tls_client_destroy(struct tls_client *c);
 

@@ -104,7 +104,6 @@ width(const struct field *f)
 	return widths[f->kind];
 }
 
-/* The numbers are those of this machine: copied from their low end. */
 void
 field_get(const struct field *f, const void *msg, struct buf *out)
 {
@@ -145,26 +144,34 @@ bool
 field_set(const struct field *f, void *msg, struct str value)
 {
 	char    *at = (char *)msg + f->at;
-	uint64_t number, max;
+	uint64_t number = 0;
 	uint8_t  u8;
 	uint16_t u16;
 	uint32_t u32;
 
-	if (f->kind == FIELD_TEXT) {
-		memcpy(at, &value, sizeof value);
-		return true;
-	}
-	max = UINT64_MAX >> (64 - 8 * width(f));
-	if (!str_number(value, max, &number))
+	if (f->kind != FIELD_TEXT && !str_number(value, UINT64_MAX >> (64 - 8 * width(f)), &number))
 		return false;
-	u8 = (uint8_t)number;
-	u16 = (uint16_t)number;
-	u32 = (uint32_t)number;
-	memcpy(at,
-	       width(f) == 1   ? (void *)&u8
-	       : width(f) == 2 ? (void *)&u16
-	       : width(f) == 4 ? (void *)&u32
-	                       : (void *)&number,
-	       width(f));
+	switch (f->kind) {
+	case FIELD_U8:
+		u8 = (uint8_t)number;
+		memcpy(at, &u8, sizeof u8);
+		break;
+	case FIELD_U16:
+		u16 = (uint16_t)number;
+		memcpy(at, &u16, sizeof u16);
+		break;
+	case FIELD_U32:
+		u32 = (uint32_t)number;
+		memcpy(at, &u32, sizeof u32);
+		break;
+	case FIELD_U64:
+		memcpy(at, &number, sizeof number);
+		break;
+	case FIELD_TEXT:
+		memcpy(at, &value, sizeof value);
+		break;
+	case FIELD_NONE:
+		break;
+	}
 	return true;
 }
