@@ -329,7 +329,7 @@ destination_failed(struct destination *d, const struct conn *c, unsigned stage, 
 	}
 	if (stage == STAGE_CONNECT)
 		blame_family(d->worker, h);
-	if (stage == STAGE_TLS && d->route.tls == ROUTE_OPPORTUNISTIC && !h->plain)
+	if (stage == STAGE_TLS && d->route.tls == ROUTE_OPPORTUNISTIC && !c->hop.plain)
 		h->plain = true; /* a new connection, without: clear text is better than no mail */
 	else if (other_is_up(d, c))
 		d->pause_until_ms = time_mono_ms() + PAUSE_MS; /* it has enough connections of ours */
