@@ -22,8 +22,9 @@ enum {
 struct exchange {
 	struct login    login;
 	struct session *session;
-	/* owned: who it turned out to be, until the client has heard all */
-	struct str      name;
+	char            mech;  /* its first letter */
+	struct str      tried; /* owned: who the client claims to be; for the log alone */
+	struct str      name;  /* owned: who he is, until he has heard all */
 	bool            finishing; /* the last 334 is out; an empty line is due, then 235 */
 };
 
@@ -35,6 +36,7 @@ login_exchange_destroy(struct session *s)
 	if (x == NULL)
 		return;
 	login_cancel(s->server->logins, &x->login);
+	free((void *)(uintptr_t)x->tried.p);
 	free((void *)(uintptr_t)x->name.p);
 	free(x);
 	s->auth = NULL;
@@ -86,6 +88,40 @@ has_mech(const struct session *s, struct str wanted)
 	return found;
 }
 
+/* The name in the first data that a client sends: "\0ann\0password", "ann", "n,,n=ann,r=nonce". */
+static struct str
+claimed_name(char mech, struct str data)
+{
+	struct str piece = STR_NONE;
+
+	switch (mech) {
+	case 'P':
+		(void)str_cut(&data, '\0', &piece);
+		return str_cut(&data, '\0', &piece) ? piece : STR_NONE;
+	case 'L':
+		return data;
+	case 'S':
+		while (str_cut(&data, ',', &piece))
+			if (str_starts(piece, STR("n=")))
+				return str_skip(piece, 2);
+		break;
+	default:
+		break;
+	}
+	return STR_NONE;
+}
+
+static void
+note_claim(struct exchange *x, struct str data)
+{
+	struct str name = claimed_name(x->mech, data);
+
+	if (x->tried.p != NULL || data.n == 0)
+		return;
+	name = str_sub(name, 0, LOGIN_MAX);
+	x->tried = (struct str){str_dup(name), name.n};
+}
+
 /* The words never change, so that one pattern of fail2ban or CrowdSec serves for ever. */
 static void
 log_failure(const struct session *s, struct str user)
@@ -104,7 +140,7 @@ pause_failed(struct session *s, struct str user)
 {
 	s->auth_failures++;
 	s->server->counts.auth_failures++;
-	log_failure(s, user);
+	log_failure(s, user.n > 0 ? user : s->auth->tried);
 	login_exchange_destroy(s);
 	session_enter(s, PHASE_PAUSE);
 	stream_timeout(s->stream, (int64_t)FIRST_PAUSE_MS << (s->auth_failures - 1));
@@ -207,9 +243,11 @@ start(struct session *s, struct str mech, const struct str *initial)
 	x->login.done = on_done;
 	addr_format(&ip, s->client);
 	m.client = buf_str(&ip);
+	x->mech = (char)(mech.p[0] & ~0x20); /* upper case */
 	if (initial != NULL) {
 		m.has_initial = 1;
 		m.initial = *initial;
+		note_claim(x, *initial);
 	}
 	if (s->secure && stream_tls_exporter(s->stream, binding))
 		m.binding = (struct str){(const char *)binding, sizeof binding};
@@ -265,6 +303,7 @@ respond(struct session *s, struct str line)
 		else
 			succeed(s);
 	} else {
+		note_claim(s->auth, buf_str(&decoded));
 		session_enter(s, PHASE_WAIT);
 		login_step(s->server->logins, &s->auth->login, buf_str(&decoded));
 	}

@@ -175,7 +175,10 @@ on_gone(void *arg, const char *why)
 	struct intake *in = arg;
 	struct link   *first;
 
-	log_warn(ev("role-lost"), kv("peer", "queue"), kv("why", why));
+	/* The supervisor tells of the death itself; this line is about who was waiting. */
+	if (!list_empty(&in->waiting))
+		log_warn(ev("role-lost"), kv("peer", "queue"), kv("waiting", in->waiting.n),
+		         kv("why", why));
 	channel_close(in->queue);
 	in->queue = NULL;
 	in->state = INTAKE_BROKEN;

@@ -165,7 +165,10 @@ on_gone(void *arg, const char *why)
 	struct logins     *ls = d->owner;
 	struct hash_node  *n, *next;
 
-	log_warn(ev("role-lost"), kv("peer", "auth"), kv("index", d->index), kv("why", why));
+	/* The supervisor tells of the death itself; this line is about who was waiting. */
+	if (!list_empty(&ls->waiting))
+		log_warn(ev("role-lost"), kv("peer", "auth"), kv("waiting", ls->waiting.n),
+		         kv("why", why));
 	channel_close(d->channel);
 	d->channel = NULL;
 	for (n = hash_walk(&ls->open, NULL); n != NULL; n = next) {
