@@ -209,6 +209,8 @@ open_resolver(struct delivery *d, const struct config *c)
 		role_trouble(d->role, buf_z(&why));
 		conf.dnssec = DNSSEC_OFF; /* what could fail was DNSSEC's; mail that waits for it helps nobody */
 		dns = dns_open(d->worker.loop, &conf, &why);
+	} else {
+		role_trouble(d->role, "");
 	}
 	buf_free(&why);
 	return dns;

@@ -60,6 +60,19 @@ write_orcpt(struct buf *out, struct str orcpt)
 	xtext_encode(out, orcpt);
 }
 
+/* In capitals, as everybody writes it: not every server folds the case. */
+static void
+write_notify(struct buf *out, unsigned bits)
+{
+	struct buf text = BUF(64);
+
+	notify_format(&text, bits);
+	buf_addz(out, " NOTIFY=");
+	for (size_t i = 0; i < text.n; i++)
+		buf_addc(out, text.p[i] >= 'a' && text.p[i] <= 'z' ? (char)(text.p[i] - 32) : text.p[i]);
+	buf_free(&text);
+}
+
 static void
 write_rcpt(struct client *c, const struct rcpt *r)
 {
@@ -68,10 +81,8 @@ write_rcpt(struct client *c, const struct rcpt *r)
 	buf_addz(out, "RCPT TO:<");
 	buf_add(out, r->to);
 	buf_addc(out, '>');
-	if (c->hello.dsn && r->notify != 0) {
-		buf_addz(out, " NOTIFY=");
-		notify_format(out, r->notify);
-	}
+	if (c->hello.dsn && r->notify != 0)
+		write_notify(out, r->notify);
 	if (c->hello.dsn && r->orcpt.n > 0)
 		write_orcpt(out, r->orcpt);
 	buf_addz(out, "\r\n");

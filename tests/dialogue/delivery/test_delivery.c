@@ -8,6 +8,7 @@
  *     do tick             what the role does every ten seconds
  *     do idle N           so many connections are waiting for mail
  *     do jobs N           so many leases are in hand
+ *     do reload           the same configuration as a new one, and a new resolver
  */
 #include <stdlib.h>
 
@@ -201,6 +202,22 @@ count_is(size_t have, struct str rest, struct buf *why)
 }
 
 static bool
+reload(struct play *p, struct buf *why)
+{
+	struct setup  *old = p->worker.setup;
+	struct config *c = read_config(p->script, why);
+
+	if (c == NULL)
+		return false;
+	c->generation = old->config->generation + 1;
+	p->worker.setup = setup_create(c);
+	destination_retire_all(&p->worker, true);
+	conn_close_idle(&p->worker, true);
+	setup_unref(old);
+	return true;
+}
+
+static bool
 step(void *it, struct str word, struct str rest, struct buf *why)
 {
 	struct play *p = it;
@@ -209,6 +226,8 @@ step(void *it, struct str word, struct str rest, struct buf *why)
 		return count_is(p->worker.idle.n, rest, why);
 	if (str_eq(word, STR("jobs")))
 		return count_is(p->worker.jobs.n, rest, why);
+	if (str_eq(word, STR("reload")))
+		return reload(p, why);
 	if (!str_eq(word, STR("tick"))) {
 		buf_addz(why, "no such step");
 		return false;
