@@ -15,24 +15,29 @@ struct wording {
 };
 
 static const struct wording wordings[] = {
-	[BOUNCE_FAILED] = {"Your message could not be delivered", "failed",
-	                   "Your message could not be delivered to the recipients below. This is final:\r\n"
-	                   "no further attempt will be made for them."},
-	[BOUNCE_DELAYED] = {"Your message is delayed", "delayed",
-	                    "Your message has not been delivered to the recipients below yet. You need not\r\n"
-	                    "do anything: it is tried again by itself."},
-	[BOUNCE_RELAYED] = {"Your message was handed on", "relayed",
-	                    "Your message was accepted by the server of the recipients below. That server\r\n"
-	                    "does not send confirmations, so this is the last you hear of it."},
+	[BOUNCE_FAILED] =
+		{"Your message could not be delivered", "failed",
+                 "Your message could not be delivered to the recipients below. This is final:\r\n"
+                 "no further attempt will be made for them."},
+	[BOUNCE_DELAYED] =
+		{"Your message is delayed", "delayed",
+                 "Your message has not been delivered to the recipients below yet. You need not\r\n"
+                 "do anything: it is tried again by itself."},
+	[BOUNCE_RELAYED] =
+		{"Your message was handed on", "relayed",
+                 "Your message was accepted by the server of the recipients below. That server\r\n"
+                 "does not send confirmations, so this is the last you hear of it."},
 };
 
 struct str
-bounce_domain(const struct envelope *original, const struct str *domains, size_t n, struct str hostname)
+bounce_domain(const struct envelope *original, const struct str *domains, size_t n,
+              struct str hostname)
 {
 	struct address a;
 
 	for (size_t i = 0; i < n; i++)
-		if (original->header_from.n > 0 && domain_matches(original->header_from, domains[i]))
+		if (original->header_from.n > 0 &&
+		    domain_matches(original->header_from, domains[i]))
 			return original->header_from;
 	if (original->from.n > 0 && address_parse(original->from, &a) == ADDRESS_OK)
 		for (size_t i = 0; i < n; i++)
@@ -109,11 +114,12 @@ add_head(struct buf *out, const struct bounce *b, struct str boundary, bool eigh
 	const struct wording *w = &wordings[b->kind];
 
 	date_line(out, "Date", b->now_ms);
-	buf_addf(out, "From: Mail Delivery <MAILER-DAEMON@%.*s>\r\n", (int)b->domain.n, b->domain.p);
+	buf_addf(out, "From: Mail Delivery <MAILER-DAEMON@%.*s>\r\n", (int)b->domain.n,
+	         b->domain.p);
 	line(out, "To", b->original->from);
 	line(out, "Subject", str_of(w->subject));
-	buf_addf(out, "Message-ID: <%.*s.%s@%.*s>\r\n", (int)b->id.n, b->id.p, w->action, (int)b->hostname.n,
-	         b->hostname.p);
+	buf_addf(out, "Message-ID: <%.*s.%s@%.*s>\r\n", (int)b->id.n, b->id.p, w->action,
+	         (int)b->hostname.n, b->hostname.p);
 	if (b->original->msgid.n > 0) {
 		line(out, "In-Reply-To", b->original->msgid);
 		line(out, "References", b->original->msgid);
@@ -121,7 +127,8 @@ add_head(struct buf *out, const struct bounce *b, struct str boundary, bool eigh
 	line(out, "Auto-Submitted", STR("auto-replied"));
 	line(out, "MIME-Version", STR("1.0"));
 	buf_addf(out, "Content-Type: multipart/report; report-type=%s;\r\n\tboundary=\"%.*s\"\r\n",
-	         b->original->smtputf8 ? "global-delivery-status" : "delivery-status", (int)boundary.n, boundary.p);
+	         b->original->smtputf8 ? "global-delivery-status" : "delivery-status",
+	         (int)boundary.n, boundary.p);
 	if (eightbit)
 		line(out, "Content-Transfer-Encoding", STR("8bit"));
 	buf_addz(out, "\r\n");
@@ -167,8 +174,8 @@ add_text(struct buf *out, const struct bounce *b)
 {
 	bool utf8 = b->original->smtputf8;
 
-	buf_addf(out, "This is the mail server %.*s.\r\n\r\n%s\r\n", (int)b->hostname.n, b->hostname.p,
-	         wordings[b->kind].first);
+	buf_addf(out, "This is the mail server %.*s.\r\n\r\n%s\r\n", (int)b->hostname.n,
+	         b->hostname.p, wordings[b->kind].first);
 	if (b->kind == BOUNCE_DELAYED) {
 		buf_addz(out, "If that does not succeed until ");
 		date_format(out, b->expire_ms);
@@ -185,7 +192,8 @@ add_text(struct buf *out, const struct bounce *b)
 			add_words(out, r->mta, false);
 			buf_addf(out, " answered %u:\r\n", r->reply.code);
 		} else {
-			buf_addz(out, b->kind == BOUNCE_DELAYED ? "So far:\r\n" : "The reason:\r\n");
+			buf_addz(out,
+			         b->kind == BOUNCE_DELAYED ? "So far:\r\n" : "The reason:\r\n");
 		}
 		add_wrapped(out, r->reply.text, utf8);
 	}
@@ -235,7 +243,8 @@ add_status(struct buf *out, const struct bounce *b)
 			add_words(out, r->mta, false);
 			buf_addz(out, "\r\n");
 		}
-		buf_addz(out, r->mta.n > 0 ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: x-postern; ");
+		buf_addz(out,
+		         r->mta.n > 0 ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: x-postern; ");
 		add_reply(out, r->reply, utf8);
 		buf_addz(out, "\r\n");
 		date_line(out, "Last-Attempt-Date", b->now_ms);
@@ -267,16 +276,20 @@ bounce_format(struct buf *out, const struct bounce *b, bool *eightbit)
 	*eightbit = utf8 || has_eightbit(returned);
 	buf_addf(&boundary, "=_%.*s.%lld", (int)b->id.n, b->id.p, (long long)b->now_ms);
 	add_head(out, b, buf_str(&boundary), *eightbit);
-	add_part(out, buf_str(&boundary), utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", utf8);
+	add_part(out, buf_str(&boundary),
+	         utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", utf8);
 	add_text(out, b);
 	buf_addz(out, "\r\n");
-	add_part(out, buf_str(&boundary), utf8 ? "message/global-delivery-status" : "message/delivery-status", utf8);
+	add_part(out, buf_str(&boundary),
+	         utf8 ? "message/global-delivery-status" : "message/delivery-status", utf8);
 	add_status(out, b);
 	buf_addz(out, "\r\n");
 	if (full)
-		add_part(out, buf_str(&boundary), utf8 ? "message/global" : "message/rfc822", *eightbit);
+		add_part(out, buf_str(&boundary), utf8 ? "message/global" : "message/rfc822",
+		         *eightbit);
 	else
-		add_part(out, buf_str(&boundary), utf8 ? "message/global-headers" : "text/rfc822-headers", *eightbit);
+		add_part(out, buf_str(&boundary),
+		         utf8 ? "message/global-headers" : "text/rfc822-headers", *eightbit);
 	buf_add(out, returned);
 	if (!str_ends(buf_str(out), STR("\r\n")))
 		buf_addz(out, "\r\n");

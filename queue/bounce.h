@@ -18,15 +18,15 @@ struct bounce_rcpt {
 };
 
 struct bounce {
-	enum bounce_kind          kind;
-	struct str                id;       /* of this report, as text: for Message-ID and the boundary */
-	struct str                hostname; /* ours */
-	struct str                domain;   /* of the From: address */
-	int64_t                   now_ms, expire_ms; /* expire_ms: wall clock, when we give up */
-	struct str                parent;   /* id of the original, as text */
-	const struct envelope    *original;
-	struct str                message;  /* the original, from its beginning: all of it, or some */
-	bool                      whole;    /* `message` is all of it */
+	enum bounce_kind       kind;
+	struct str             id; /* of this report, as text: for Message-ID and the boundary */
+	struct str             hostname;          /* ours */
+	struct str             domain;            /* of the From: address */
+	int64_t                now_ms, expire_ms; /* expire_ms: wall clock, when we give up */
+	struct str             parent;            /* id of the original, as text */
+	const struct envelope *original;
+	struct str             message; /* the original, from its beginning: all of it, or some */
+	bool                   whole;   /* `message` is all of it */
 	const struct bounce_rcpt *rcpts;
 	size_t                    n_rcpts;
 };
@@ -41,6 +41,7 @@ void bounce_format(struct buf *out, const struct bounce *b, bool *eightbit);
  * Whose name a report bears, so that it can be signed: the domain of the original's From:, its sender's,
  * the first plain one of `domains`, or the host's own.
  */
-struct str bounce_domain(const struct envelope *original, const struct str *domains, size_t n, struct str hostname);
+struct str bounce_domain(const struct envelope *original, const struct str *domains, size_t n,
+                         struct str hostname);
 
 #endif

@@ -15,7 +15,15 @@
 struct commit;
 struct loop;
 
-enum step_kind { STEP_WRITE, STEP_SYNC, STEP_ALLOCATE, STEP_RENAME, STEP_UNLINK, STEP_SYNC_DIR, STEP_CLOSE };
+enum step_kind {
+	STEP_WRITE,
+	STEP_SYNC,
+	STEP_ALLOCATE,
+	STEP_RENAME,
+	STEP_UNLINK,
+	STEP_SYNC_DIR,
+	STEP_CLOSE
+};
 
 enum { NAME_MAX_SPOOL = 48 };
 
@@ -33,16 +41,16 @@ struct job {
 	struct link  link;
 	struct step *steps;
 	unsigned     n_steps, cap;
-	int          error;  /* 0, or errno of the step `failed` */
+	int          error; /* 0, or errno of the step `failed` */
 	unsigned     failed;
 	void (*done)(struct job *job); /* in the loop, never from inside commit_start() */
-	void        *arg;
+	void *arg;
 };
 
 struct commit *commit_create(struct loop *l, const struct io *io);
 void           commit_start(struct commit *c, struct job *job);
 /* Waits for what was started; their `done` functions still run, here. NULL is allowed. */
-void           commit_destroy(struct commit *c);
+void commit_destroy(struct commit *c);
 
 /* A new step at the end, zeroed but for its kind and descriptor. */
 struct step *job_step(struct job *job, enum step_kind kind, int fd);

@@ -42,6 +42,7 @@ struct queue {
 	enum store_state state;
 	char             state_why[160];
 	struct timer    *drain_end;
+	size_t           n_settling;     /* outcomes that are being reported and written */
 	int64_t          drain_until_ms; /* monotonic */
 	uint64_t         n_delivered, n_deferred, n_bounced, n_expired, n_accepted;
 };
@@ -58,36 +59,36 @@ struct attempt_rcpt {
 
 /* A part in somebody's hands. Owns its texts; ends with dispatch_end(). */
 struct attempt {
-	struct hash_node     node; /* by id, part */
-	struct link          link; /* in its worker's list */
-	uint64_t             id;
-	uint32_t             part;
-	uint64_t             token;
-	unsigned             tries; /* before this one */
-	bool                 noticed;
-	struct worker       *worker; /* NULL: nobody tries it, the queue itself decides */
+	struct hash_node      node; /* by id, part */
+	struct link           link; /* in its worker's list */
+	uint64_t              id;
+	uint32_t              part;
+	uint64_t              token;
+	unsigned              tries; /* before this one */
+	bool                  noticed;
+	struct worker        *worker; /* NULL: nobody tries it, the queue itself decides */
 	struct dispatch_lane *lane;
-	int64_t              accepted_ms, since_ms;
-	uint64_t             size;
-	struct str           from, lane_name;
-	size_t               n_rcpts;
-	struct attempt_rcpt  rcpts[];
+	int64_t               accepted_ms, since_ms;
+	uint64_t              size;
+	struct str            from, lane_name;
+	size_t                n_rcpts;
+	struct attempt_rcpt   rcpts[];
 };
 
 struct dispatch *dispatch_create(struct queue *q);
 void             dispatch_destroy(struct dispatch *d);
-void             dispatch_peer(struct dispatch *d, unsigned index, int fd); /* a channel to a delivery role */
+void dispatch_peer(struct dispatch *d, unsigned index, int fd); /* a channel to a delivery role */
 /* A lease that commit gave: sent now if that can be, else given back to the store. Takes l->fd. */
-void             dispatch_offer(struct dispatch *d, const struct store_lease *l);
-void             dispatch_work(struct dispatch *d, struct str lane); /* the store has something for the lane */
-void             dispatch_resumed(struct dispatch *d);  /* pauses have changed */
-size_t           dispatch_active(const struct dispatch *d);
-void             dispatch_end(struct dispatch *d, struct attempt *a); /* settled: frees it */
-struct attempt  *attempt_create(const struct store_lease *l); /* NULL: its envelope cannot be read */
-struct store_lease attempt_lease(const struct attempt *a); /* what settle needs */
+void dispatch_offer(struct dispatch *d, const struct store_lease *l);
+void dispatch_work(struct dispatch *d, struct str lane); /* the store has something for the lane */
+void dispatch_resumed(struct dispatch *d);               /* pauses have changed */
+size_t          dispatch_active(const struct dispatch *d);
+void            dispatch_end(struct dispatch *d, struct attempt *a); /* settled: frees it */
+struct attempt *attempt_create(const struct store_lease *l); /* NULL: its envelope cannot be read */
+struct store_lease attempt_lease(const struct attempt *a);   /* what settle needs */
 /* Why a lane rests, and until when (0: it does not). Texts valid until the lane changes. */
-int64_t          dispatch_lane_rest(const struct dispatch *d, struct str lane, struct str *why);
-void             dispatch_stats(const struct dispatch *d, struct buf *rows);
+int64_t dispatch_lane_rest(const struct dispatch *d, struct str lane, struct str *why);
+void    dispatch_stats(const struct dispatch *d, struct buf *rows);
 
 /* ---- outcome.c ---- */
 
@@ -110,26 +111,28 @@ enum report_kind { REPORT_FAILED = 1, REPORT_DELAYED, REPORT_RELAYED };
 struct report_rcpt {
 	uint32_t     index; /* in the parent's envelope */
 	struct reply reply;
-	struct str   mta;   /* who said so; empty: we did */
+	struct str   mta; /* who said so; empty: we did */
 };
 
 /* Put a report to the sender of `a`; `done` says whether it is durable (or not needed). Texts are copied. */
-void report_send(struct queue *q, const struct attempt *a, enum report_kind kind, const struct report_rcpt *rcpts,
-                 size_t n, void (*done)(void *arg, bool ok), void *arg);
+void
+report_send(struct queue *q, const struct attempt *a, enum report_kind kind,
+            const struct report_rcpt *rcpts, size_t n, void (*done)(void *arg, bool ok), void *arg);
 
 /* ---- intake.c ---- */
 
 struct intake *intake_create(struct queue *q);
 void           intake_destroy(struct intake *in);
 void           intake_peer(struct intake *in, unsigned index, int fd);
+bool           intake_is_busy(const struct intake *in); /* messages are on their way to the disk */
 void           intake_state(struct intake *in); /* tell every smtpd whether mail can be taken */
 
 /*
  * Put a whole message: groups the recipients into parts by lane. False if the envelope
  * is no envelope or the store takes nothing; then `fn` does not come.
  */
-bool intake_put(struct queue *q, struct store_put *p, struct str envelope, uint64_t size, bool derived,
-                store_commit_fn *fn, void *arg);
+bool intake_put(struct queue *q, struct store_put *p, struct str envelope, uint64_t size,
+                bool derived, store_commit_fn *fn, void *arg);
 
 /* ---- request.c ---- */
 

@@ -29,16 +29,16 @@ struct block {
 	uint32_t      span;
 	uint32_t      part;     /* STATE */
 	bool          answered; /* DONE: its end was told early, for lack of room */
-	int             big_fd;   /* MSG with RECORD_BIG: of its body */
+	int           big_fd;   /* MSG with RECORD_BIG: of its body */
 	/* Once, when it is on disk (error 0) or cannot get there. True: it keeps the block, else the log frees it. */
 	bool (*done)(struct disk *d, struct block *b, int error);
-	void         *owner; /* MSG: its store_put */
-	int64_t        due_ms; /* STATE: what comes when it is on disk */
+	void           *owner;  /* MSG: its store_put */
+	int64_t         due_ms; /* STATE: what comes when it is on disk */
 	enum part_state state;
-	store_done_fn *fn;   /* STATE, DONE: whom to tell */
-	void          *arg;
-	struct link    warm;    /* MSG: in disk.warm, oldest first */
-	uint8_t        data[];  /* `span` octets: header, envelope, part lines, body, zeros */
+	store_done_fn  *fn; /* STATE, DONE: whom to tell */
+	void           *arg;
+	struct link     warm;   /* MSG: in disk.warm, oldest first */
+	uint8_t         data[]; /* `span` octets: header, envelope, part lines, body, zeros */
 };
 
 struct log {
@@ -48,16 +48,16 @@ struct log {
 	struct iovec   *iov;
 	unsigned        iov_cap;
 	bool            busy;
-	unsigned        failures;  /* batches that failed in a row */
+	unsigned        failures; /* batches that failed in a row */
 	int             last_error;
 	uint64_t        next_batch;
 	struct segment *active, *spare, *sealing;
 	struct job      make_job;
-	struct segment *making;    /* the next spare, in the hands of the thread */
-	bool            no_spare;  /* it could not be had */
+	struct segment *making;   /* the next spare, in the hands of the thread */
+	bool            no_spare; /* it could not be had */
 	struct deferred begin;
 	struct timer   *late, *retry;
-	struct buf      hint;      /* of the active segment */
+	struct buf      hint; /* of the active segment */
 	uint8_t         seal[RECORD_HEAD];
 	struct iovec    seal_iov;
 };
@@ -76,10 +76,10 @@ struct later {
 };
 
 struct reclaim {
-	struct segment *from;   /* being emptied; NULL: nothing to do */
+	struct segment *from; /* being emptied; NULL: nothing to do */
 	uint32_t        at;
-	uint8_t        *data;   /* the whole of its octets */
-	unsigned        moving; /* MOVE records on their way */
+	uint8_t        *data;      /* the whole of its octets */
+	unsigned        moving;    /* MOVE records on their way */
 	uint32_t        stuck_seq; /* the segment tried last */
 	struct deferred step;
 	struct timer   *again;
@@ -110,12 +110,12 @@ struct disk {
 	bool                       state_news;
 	char                       state_why[160];
 	uint64_t                   total_bytes, n_syncs, n_commits;
-	unsigned                   n_jobs; /* housekeeping in the thread */
+	unsigned                   n_jobs;  /* housekeeping in the thread */
 	unsigned                   damages; /* found at the start */
-	unsigned                   n_slow; /* listings and acts under way */
+	unsigned                   n_slow;  /* listings and acts under way */
 	bool                       room_wanted, room_owed;
 	bool                       ready; /* recovered, and not read only */
-	void (*closed)(void *arg); /* set while closing */
+	void (*closed)(void *arg);        /* set while closing */
 	void *closed_arg;
 };
 
@@ -129,17 +129,18 @@ void disk_start_calls(struct disk *d);
 void disk_stop_calls(struct disk *d);
 
 /* log.c */
-struct block *block_create(enum record_type type, uint64_t id, size_t env, size_t parts, size_t body);
-void          block_unref_warm(struct disk *d, struct msg *m); /* the body in memory is of no more use */
-void          log_open(struct disk *d);
-void          log_close(struct disk *d);
-void          log_add(struct disk *d, struct block *b);
-void          log_flush(struct disk *d); /* no waiting for company */
-bool          log_idle(const struct disk *d);
-void          log_seal_now(struct disk *d); /* at the end of life: SEAL and hint */
-void          log_update_state(struct disk *d);
-struct job   *disk_job(struct disk *d); /* housekeeping: freed by itself after its end */
-void          disk_job_start(struct disk *d, struct job *job);
+struct block      *
+block_create(enum record_type type, uint64_t id, size_t env, size_t parts, size_t body);
+void block_unref_warm(struct disk *d, struct msg *m); /* the body in memory is of no more use */
+void log_open(struct disk *d);
+void log_close(struct disk *d);
+void log_add(struct disk *d, struct block *b);
+void log_flush(struct disk *d); /* no waiting for company */
+bool log_idle(const struct disk *d);
+void log_seal_now(struct disk *d); /* at the end of life: SEAL and hint */
+void log_update_state(struct disk *d);
+struct job *disk_job(struct disk *d); /* housekeeping: freed by itself after its end */
+void        disk_job_start(struct disk *d, struct job *job);
 
 /* What a record says, from the log or from a hint. */
 struct found_part {
@@ -147,7 +148,7 @@ struct found_part {
 	uint32_t   n_rcpts; /* that wait */
 	int64_t    due_ms;
 	uint16_t   tries;
-	uint8_t    state;   /* enum part_state */
+	uint8_t    state; /* enum part_state */
 	bool       noticed;
 };
 struct found {
@@ -155,7 +156,7 @@ struct found {
 	unsigned           flags; /* RECORD_* */
 	uint64_t           id;
 	uint32_t           off, meta_len, size, accepted_s;
-	uint32_t           part; /* STATE: number of its only part */
+	uint32_t           part;   /* STATE: number of its only part */
 	uint32_t           origin; /* DONE: segment of the message */
 	struct found_part *parts;
 	uint32_t           n_parts;
@@ -168,7 +169,8 @@ uint32_t envelope_accepted_s(struct str envelope);
 
 /* hint.c */
 void hint_add(struct buf *hint, const struct found *f);
-bool hint_load(struct disk *d, struct segment *g); /* replays; false: there is none, or it is not good */
+bool
+hint_load(struct disk *d, struct segment *g); /* replays; false: there is none, or it is not good */
 void hint_write(struct disk *d, struct segment *g, const struct buf *hint); /* in the background */
 
 /* reclaim.c */
@@ -177,21 +179,23 @@ void reclaim_close(struct disk *d);
 void reclaim_check(struct disk *d); /* some segment may have died, or must be emptied */
 
 /* big.c */
-int  big_create(struct disk *d, uint64_t id); /* descriptor of big/<id>.tmp, or -1 */
+int  big_create(struct disk *d, uint64_t id);              /* descriptor of big/<id>.tmp, or -1 */
 void big_drop(struct disk *d, uint64_t id, bool finished); /* unlink in the background */
-void big_steps(struct job *job, int bigfd, uint64_t id, int fd); /* the folder's sync is the caller's */
-int  big_open(struct disk *d, uint64_t id, uint64_t size); /* for reading; -1: not there or of another size */
+void
+big_steps(struct job *job, int bigfd, uint64_t id, int fd); /* the folder's sync is the caller's */
+int  big_open(struct disk *d, uint64_t id,
+              uint64_t size);   /* for reading; -1: not there or of another size */
 void big_sweep(struct disk *d); /* files that belong to no message */
 
 /* msg.c: entries of the index and where they are. */
-void         msg_place(struct disk *d, struct msg *m, struct segment *g, uint32_t off);
-void         msg_unplace(struct disk *d, struct msg *m);
-void         msg_forget(struct disk *d, struct msg *m); /* done: off all lists, out of the index */
-void         msg_damage(struct disk *d, struct msg *m, const char *why);
-void         part_wait(struct disk *d, struct part *p, int64_t due_ms);
-void         part_hold(struct disk *d, struct part *p);
-void         part_unlist(struct disk *d, struct part *p); /* off its list; a lease on it ends */
-void         part_set_lane(struct disk *d, struct part *p, struct str lane);
+void msg_place(struct disk *d, struct msg *m, struct segment *g, uint32_t off);
+void msg_unplace(struct disk *d, struct msg *m);
+void msg_forget(struct disk *d, struct msg *m); /* done: off all lists, out of the index */
+void msg_damage(struct disk *d, struct msg *m, const char *why);
+void part_wait(struct disk *d, struct part *p, int64_t due_ms);
+void part_hold(struct disk *d, struct part *p);
+void part_unlist(struct disk *d, struct part *p); /* off its list; a lease on it ends */
+void part_set_lane(struct disk *d, struct part *p, struct str lane);
 
 /* A record read from memory or disk, its checksums compared. */
 struct loaded {
@@ -212,35 +216,40 @@ bool part_load(struct disk *d, struct part *p, const struct loaded *from, struct
                uint8_t **data) MUST_USE;
 
 /* store_lease.c */
-void disk_lease(struct store *s, const struct store_wish *w, store_lease_fn *fn, void *arg);
-void disk_renew(struct store *s, uint64_t id, uint32_t part, uint64_t token, int64_t lease_ms);
-void disk_settle(struct store *s, const struct store_lease *l, const struct store_outcome *o, store_done_fn *fn,
-                 void *arg);
+void     disk_lease(struct store *s, const struct store_wish *w, store_lease_fn *fn, void *arg);
+void     disk_renew(struct store *s, uint64_t id, uint32_t part, uint64_t token, int64_t lease_ms);
+void     disk_settle(struct store *s, const struct store_lease *l, const struct store_outcome *o,
+                     store_done_fn *fn, void *arg);
 uint64_t lease_take(struct disk *d, struct part *p, int64_t lease_ms); /* the token */
-void     lease_end(struct disk *d, struct part *p);                    /* the part is on no list then */
+void     lease_end(struct disk *d, struct part *p); /* the part is on no list then */
 void     lease_expire(struct disk *d, int64_t now_ms);
 
 /* store_put.c */
 struct store_put *disk_put(struct store *s, uint64_t id, int *spill_fd);
 bool              disk_write(struct store_put *p, struct str octets);
-void              disk_commit(struct store_put *p, const struct store_message *m, store_commit_fn *fn, void *arg);
-void              disk_abort(struct store_put *p);
-void              put_room(struct disk *d); /* after each batch: refused writes may go on */
+void
+disk_commit(struct store_put *p, const struct store_message *m, store_commit_fn *fn, void *arg);
+void disk_abort(struct store_put *p);
+void put_room(struct disk *d); /* after each batch: refused writes may go on */
 
 /* store_list.c */
 void disk_body(struct store *s, uint64_t id, uint64_t at, size_t max, store_body_fn *fn, void *arg);
-void disk_list(struct store *s, const struct store_filter *f, struct store_cursor *c, store_row_fn *fn, void *arg);
+void disk_list(struct store *s, const struct store_filter *f, struct store_cursor *c,
+               store_row_fn *fn, void *arg);
 
 /* store_act.c */
-void disk_act(struct store *s, const struct store_filter *f, enum store_action a, store_act_fn *fn, void *arg);
+void disk_act(struct store *s, const struct store_filter *f, enum store_action a, store_act_fn *fn,
+              void *arg);
 
 /* The part, on no list, becomes what `text` says once that is on the disk; till then it is SETTLING. */
-void settle_write(struct disk *d, struct part *p, const struct part_text *text, store_done_fn *fn, void *arg);
+void settle_write(struct disk *d, struct part *p, const struct part_text *text, store_done_fn *fn,
+                  void *arg);
 /* The end of the whole message, whatever its parts are doing. */
 void settle_end(struct disk *d, struct msg *m, store_done_fn *fn, void *arg);
 
 /* filter.c */
-bool filter_begin(struct disk *d, const struct store_filter *f, struct store_cursor *c); /* false: ambiguous */
+bool filter_begin(struct disk *d, const struct store_filter *f,
+                  struct store_cursor *c); /* false: ambiguous */
 bool filter_wants_text(const struct store_filter *f);
 bool filter_matches(const struct store_filter *f, const struct store_row *row); /* from and to */
 enum store_status part_status(const struct msg *m, const struct part *p);

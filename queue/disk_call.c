@@ -7,10 +7,10 @@
 #include "queue/disk.h"
 
 struct result_later {
-	struct later       later;
-	store_done_fn     *fn;
-	void              *arg;
-	enum store_result  result;
+	struct later      later;
+	store_done_fn    *fn;
+	void             *arg;
+	enum store_result result;
 };
 
 struct change_later {
@@ -88,6 +88,8 @@ speak(void *arg)
 	struct disk *d = arg;
 	struct link *k;
 
+	if (d->closed != NULL)
+		return;
 	for (size_t n = d->laters.n; n > 0 && (k = list_pop(&d->laters)) != NULL; n--) {
 		struct later *l = CONTAINER(k, struct later, link);
 
@@ -102,7 +104,8 @@ speak(void *arg)
 		d->events->room(d->arg);
 	}
 	for (size_t n = d->shelves.news.n; n > 0 && (k = list_pop(&d->shelves.news)) != NULL; n--)
-		d->events->work(d->arg, shelf_name(CONTAINER(k, struct shelf, news)), time_wall_ms());
+		d->events->work(d->arg, shelf_name(CONTAINER(k, struct shelf, news)),
+		                time_wall_ms());
 	if (!list_empty(&d->laters) || !list_empty(&d->shelves.news))
 		disk_speak_soon(d);
 }

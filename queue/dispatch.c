@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * dispatch - which lane may send now, and through which delivery role.
- *
- * Lanes that have work stand in a ring and take turns. A lane may have at most as many parts
- * out as there is room left in all workers: one lane alone gets half of the
- * room, and however many slow lanes there are, a fresh one still finds some. A lane whose
- * host does not answer rests; then one part at a time goes out as a probe, and
- * the first that gets through releases all that waits.
- */
+/* dispatch - gives parts to the delivery roles and takes their outcomes; lane.h has the rules of turns. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,156 +8,15 @@
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
 #include "lib/util/time.h"
-#include "queue/core.h"
+#include "queue/lane.h"
 
 enum {
 	QUANTUM = 16,                 /* leases asked for at a lane's turn */
 	UNSENT_MAX = 8 * 1024 * 1024, /* octets a worker has not read yet */
 	RENEW_MS = 60 * 1000,
 	ATTEMPT_MAX_MS = 60 * 60 * 1000, /* no delivery takes that long: the worker has lost it */
-	SWEEP = 64,
 	CAPACITY_MAX = 100000,
 };
-
-struct worker {
-	struct link      link;
-	struct dispatch *d;
-	unsigned         index;
-	struct channel  *channel;
-	size_t           capacity;
-	struct list      attempts;
-};
-
-struct dispatch_lane {
-	struct hash_node  node;
-	struct link       turn;  /* in dispatch.ring */
-	struct heap_node  until; /* in dispatch.resting; key: wall clock */
-	struct dispatch  *d;
-	size_t            n_out;
-	unsigned          failures; /* probes in a row that failed */
-	bool              work;     /* the store has something, as far as we know */
-	bool              asking;   /* a lease call is on its way */
-	bool              sweeping;
-	unsigned          asked, got;
-	struct buf        last;     /* the reply that made it rest, reply_format() */
-	size_t            n;
-	char              name[];
-};
-
-struct dispatch {
-	struct queue   *q;
-	struct list     workers;
-	struct hash     lanes, attempts;
-	struct list     ring;
-	struct list     blocked; /* lanes whose next part waits for one certain worker */
-	struct heap     resting;
-	size_t          capacity, n_out, n_asked;
-	struct deferred pump;
-	struct timer   *wake, *renew;
-	uint64_t        n_stale;
-};
-
-/* ---- lanes ---- */
-
-static struct str
-name_of(const struct dispatch_lane *l)
-{
-	return (struct str){l->name, l->n};
-}
-
-static struct dispatch_lane *
-lane_find(const struct dispatch *d, struct str name)
-{
-	uint64_t value = hash_str(name);
-
-	for (struct hash_node *n = hash_first(&d->lanes, value); n != NULL; n = hash_more(n)) {
-		struct dispatch_lane *l = CONTAINER(n, struct dispatch_lane, node);
-
-		if (str_eq(name_of(l), name))
-			return l;
-	}
-	return NULL;
-}
-
-static struct dispatch_lane *
-lane_get(struct dispatch *d, struct str name)
-{
-	struct dispatch_lane *l = lane_find(d, name);
-
-	if (l != NULL)
-		return l;
-	l = mem_zero(sizeof *l + name.n);
-	l->d = d;
-	l->n = name.n;
-	memcpy(l->name, name.p, name.n);
-	l->last = BUF(REPLY_TEXT_MAX + 64);
-	hash_put(&d->lanes, &l->node, hash_str(name));
-	return l;
-}
-
-static void
-lane_destroy(struct dispatch *d, struct dispatch_lane *l)
-{
-	hash_remove(&d->lanes, &l->node);
-	heap_remove(&d->resting, &l->until);
-	list_remove(&d->ring, &l->turn);
-	buf_free(&l->last);
-	free(l);
-}
-
-/* Lanes exist only while there is something to know about them. */
-static void
-lane_check(struct dispatch *d, struct dispatch_lane *l)
-{
-	if (!l->work && l->n_out == 0 && !l->asking && !l->sweeping && l->failures == 0)
-		lane_destroy(d, l);
-}
-
-static void
-pump_soon(struct dispatch *d)
-{
-	if (d->q->store != NULL && !d->q->draining)
-		loop_defer(d->q->loop, &d->pump);
-}
-
-static void
-lane_turn(struct dispatch *d, struct dispatch_lane *l)
-{
-	if (l->turn.next == NULL && l->work)
-		list_push(&d->ring, &l->turn);
-	pump_soon(d);
-}
-
-static bool
-lane_may_send(const struct dispatch *d, const struct dispatch_lane *l)
-{
-	if (pauses_has(&d->q->pauses, name_of(l)))
-		return false;
-	return l->failures == 0 || (l->n_out == 0 && l->until.key <= time_wall_ms());
-}
-
-static size_t
-room(const struct dispatch *d)
-{
-	size_t used = d->n_out + d->n_asked;
-
-	return used >= d->capacity ? 0 : d->capacity - used;
-}
-
-/* How many more parts of this lane may go out now. */
-static size_t
-allowance(const struct dispatch *d, const struct dispatch_lane *l)
-{
-	size_t left = room(d);
-
-	if (left == 0 || !lane_may_send(d, l))
-		return 0;
-	if (l->failures > 0)
-		return 1;
-	if (l->n_out >= left)
-		return l->n_out == 0 ? 1 : 0;
-	return left - l->n_out;
-}
 
 /* ---- attempts ---- */
 
@@ -178,82 +29,14 @@ attempt_hash(uint64_t id, uint32_t part)
 static struct attempt *
 attempt_find(const struct dispatch *d, uint64_t id, uint32_t part)
 {
-	for (struct hash_node *n = hash_first(&d->attempts, attempt_hash(id, part)); n != NULL; n = hash_more(n)) {
+	for (struct hash_node *n = hash_first(&d->attempts, attempt_hash(id, part)); n != NULL;
+	     n = hash_more(n)) {
 		struct attempt *a = CONTAINER(n, struct attempt, node);
 
 		if (a->id == id && a->part == part)
 			return a;
 	}
 	return NULL;
-}
-
-static size_t
-text_size(const struct store_lease *l, const struct envelope *e)
-{
-	size_t n = e->from.n + l->lane.n;
-
-	for (size_t i = 0; i < l->n_rcpts; i++)
-		if (l->rcpts[i].index < e->n_rcpts)
-			n += e->rcpts[l->rcpts[i].index].to.n;
-	return n;
-}
-
-static struct str
-keep_text(char **at, struct str s)
-{
-	struct str kept = {*at, s.n};
-
-	if (s.n > 0)
-		memcpy(*at, s.p, s.n);
-	*at += s.n;
-	return kept;
-}
-
-struct attempt *
-attempt_create(const struct store_lease *l)
-{
-	struct envelope e;
-	struct attempt *a;
-	char           *at;
-
-	if (!envelope_parse(&e, l->envelope))
-		return NULL;
-	a = mem_zero(sizeof *a + l->n_rcpts * sizeof a->rcpts[0] + text_size(l, &e));
-	at = (char *)&a->rcpts[l->n_rcpts];
-	a->id = l->id;
-	a->part = l->part;
-	a->token = l->token;
-	a->tries = l->tries;
-	a->noticed = l->noticed;
-	a->accepted_ms = e.accepted_ms;
-	a->since_ms = time_mono_ms();
-	a->size = l->size;
-	a->from = keep_text(&at, e.from);
-	a->lane_name = keep_text(&at, l->lane);
-	for (size_t i = 0; i < l->n_rcpts; i++) {
-		uint32_t index = l->rcpts[i].index;
-
-		if (index >= e.n_rcpts)
-			continue;
-		a->rcpts[a->n_rcpts++] = (struct attempt_rcpt){
-			.index = index, .notify = e.rcpts[index].notify, .to = keep_text(&at, e.rcpts[index].to),
-		};
-	}
-	envelope_free(&e);
-	return a;
-}
-
-struct store_lease
-attempt_lease(const struct attempt *a)
-{
-	return (struct store_lease){.id = a->id, .part = a->part, .token = a->token, .fd = -1};
-}
-
-static void
-give_back(struct dispatch *d, uint64_t id, uint32_t part, uint64_t token)
-{
-	store_settle(d->q->store, &(struct store_lease){.id = id, .part = part, .token = token},
-	             &(struct store_outcome){.verdict = STORE_RELEASE}, NULL, NULL);
 }
 
 static void
@@ -263,7 +46,7 @@ unblock(struct dispatch *d)
 
 	while ((k = list_pop(&d->blocked)) != NULL)
 		list_push(&d->ring, k);
-	pump_soon(d);
+	dispatch_pump_soon(d);
 }
 
 /* The attempt leaves its worker: there is room again. */
@@ -313,7 +96,8 @@ choose_worker(const struct dispatch *d, const struct store_lease *l)
 		if (skip-- == 0 && worker_has_room(w))
 			return w;
 		if (worker_has_room(w) &&
-		    (best == NULL || w->capacity - w->attempts.n > best->capacity - best->attempts.n))
+		    (best == NULL ||
+		     w->capacity - w->attempts.n > best->capacity - best->attempts.n))
 			best = w;
 	}
 	return l->n_parts == 1 ? best : NULL;
@@ -341,11 +125,19 @@ send_lease(struct dispatch *d, struct worker *w, struct attempt *a, const struct
 	list_push(&w->attempts, &a->link);
 	hash_put(&d->attempts, &a->node, attempt_hash(a->id, a->part));
 	format_places(a, &places);
-	channel_send(w->channel, WIRE_LEASE, &(struct wire_lease){
-		.id = l->id, .part = l->part, .token = l->token, .attempt = l->tries + 1, .lane = l->lane,
-		.rcpts = buf_str(&places), .envelope = l->envelope, .size = l->size,
-		.body = l->fd >= 0 ? STR_NONE : l->body,
-	}, l->fd);
+	channel_send(w->channel, WIRE_LEASE,
+	             &(struct wire_lease){
+			     .id = l->id,
+			     .part = l->part,
+			     .token = l->token,
+			     .attempt = l->tries + 1,
+			     .lane = l->lane,
+			     .rcpts = buf_str(&places),
+			     .envelope = l->envelope,
+			     .size = l->size,
+			     .body = l->fd >= 0 ? STR_NONE : l->body,
+		     },
+	             l->fd);
 	buf_free(&places);
 	if (!timer_is_set(d->renew))
 		timer_set(d->renew, RENEW_MS);
@@ -377,7 +169,9 @@ refuse_loop(struct dispatch *d, struct attempt *a)
 	struct reply *replies = mem_array(a->n_rcpts, sizeof *replies);
 
 	for (size_t i = 0; i < a->n_rcpts; i++)
-		replies[i] = REPLY(554, 5, 4, 6, "the message has passed more than 50 servers: this is a mail loop");
+		replies[i] = REPLY(
+			554, 5, 4, 6,
+			"the message has passed more than 50 servers: this is a mail loop");
 	a->lane = NULL;
 	outcome_apply(d->q, a, &(struct outcome){.replies = replies, .scope = SCOPE_MESSAGE});
 	free(replies);
@@ -395,13 +189,16 @@ take(struct dispatch *d, const struct store_lease *l)
 		if (w != NULL) {
 			struct store_lease key = *l;
 
-			store_settle(d->q->store, &key, &(struct store_outcome){
-				.verdict = STORE_HOLD, .why = STR("its envelope cannot be read"),
-			}, NULL, NULL);
+			store_settle(d->q->store, &key,
+			             &(struct store_outcome){
+					     .verdict = STORE_HOLD,
+					     .why = STR("its envelope cannot be read"),
+				     },
+			             NULL, NULL);
 			drop_fd(l);
 			return true;
 		}
-		give_back(d, l->id, l->part, l->token);
+		dispatch_give_back(d, l->id, l->part, l->token);
 		drop_fd(l);
 		return false;
 	}
@@ -420,9 +217,10 @@ dispatch_offer(struct dispatch *d, const struct store_lease *l)
 	struct dispatch_lane *lane = lane_find(d, l->lane);
 
 	/* What waits longer goes first; the store tells us of this one in its turn. */
-	if (d->q->draining || room(d) == 0 || (lane == NULL && pauses_has(&d->q->pauses, l->lane)) ||
-	    (lane != NULL && (lane->work || allowance(d, lane) == 0))) {
-		give_back(d, l->id, l->part, l->token);
+	if (d->q->draining || dispatch_room(d) == 0 ||
+	    (lane == NULL && pauses_has(&d->q->pauses, l->lane)) ||
+	    (lane != NULL && (lane->work || lane_allowance(d, lane) == 0))) {
+		dispatch_give_back(d, l->id, l->part, l->token);
 		drop_fd(l);
 		return;
 	}
@@ -441,7 +239,7 @@ leased(void *arg, const struct store_lease *l)
 		d->n_asked -= d->n_asked > 0 ? 1 : 0;
 		lane->got++;
 		if (d->q->draining) {
-			give_back(d, l->id, l->part, l->token);
+			dispatch_give_back(d, l->id, l->part, l->token);
 			drop_fd(l);
 		} else if (!take(d, l) && lane->turn.next == NULL) {
 			list_push(&d->blocked, &lane->turn);
@@ -465,9 +263,14 @@ ask(struct dispatch *d, struct dispatch_lane *l, size_t n)
 	l->asked = (unsigned)(n < QUANTUM ? n : QUANTUM);
 	l->got = 0;
 	d->n_asked += l->asked;
-	store_lease(d->q->store, &(struct store_wish){
-		.lane = name_of(l), .max = l->asked, .lease_ms = LEASE_MS, .body = true,
-	}, leased, l);
+	store_lease(d->q->store,
+	            &(struct store_wish){
+			    .lane = lane_name(l),
+			    .max = l->asked,
+			    .lease_ms = LEASE_MS,
+			    .body = true,
+		    },
+	            leased, l);
 }
 
 /* A lane that cannot send now leaves the ring; what changes that puts it back. */
@@ -478,9 +281,9 @@ pump(void *arg)
 
 	if (d->q->store == NULL || d->q->draining)
 		return;
-	for (size_t n = d->ring.n; n > 0 && room(d) > 0; n--) {
+	for (size_t n = d->ring.n; n > 0 && dispatch_room(d) > 0; n--) {
 		struct dispatch_lane *l = CONTAINER(list_pop(&d->ring), struct dispatch_lane, turn);
-		size_t                may = l->asking ? 0 : allowance(d, l);
+		size_t                may = l->asking ? 0 : lane_allowance(d, l);
 
 		if (may > 0)
 			ask(d, l, may);
@@ -493,121 +296,6 @@ dispatch_work(struct dispatch *d, struct str lane)
 	struct dispatch_lane *l = lane_get(d, lane);
 
 	l->work = true;
-	lane_turn(d, l);
-}
-
-static void
-set_wake(struct dispatch *d)
-{
-	struct heap_node *first = heap_min(&d->resting);
-	int64_t           wait;
-
-	if (first == NULL) {
-		timer_clear(d->wake);
-		return;
-	}
-	wait = first->key - time_wall_ms();
-	timer_set(d->wake, wait < 1 ? 1 : wait);
-}
-
-/* The rest of a lane is over: its next part is a probe. */
-static void
-wake(void *arg)
-{
-	struct dispatch  *d = arg;
-	struct heap_node *first;
-	int64_t           now = time_wall_ms();
-
-	while ((first = heap_min(&d->resting)) != NULL && first->key <= now) {
-		heap_remove(&d->resting, first);
-		lane_turn(d, CONTAINER(first, struct dispatch_lane, until));
-	}
-	set_wake(d);
-}
-
-/* ---- health of lanes ---- */
-
-static void
-swept(void *arg, const struct store_lease *l)
-{
-	struct dispatch_lane *lane = arg;
-	struct dispatch      *d = lane->d;
-	struct attempt       *a;
-	struct reply          last;
-
-	if (l == NULL) {
-		lane->sweeping = false;
-		lane_check(d, lane);
-		return;
-	}
-	a = attempt_create(l);
-	if (a == NULL || !reply_parse(buf_str(&lane->last), &last)) {
-		free(a);
-		give_back(d, l->id, l->part, l->token);
-		return;
-	}
-	outcome_sweep(d->q, a, last);
-}
-
-/*
- * Nothing else goes out while a lane rests, so here is where its waiting mail
- * expires, and where senders are told of the delay.
- */
-static void
-sweep(struct dispatch *d, struct dispatch_lane *l)
-{
-	struct schedule   s = queue_schedule(d->q);
-	struct store_wish w = {.lane = name_of(l), .max = SWEEP, .lease_ms = LEASE_MS};
-
-	if (l->sweeping || d->q->store == NULL)
-		return;
-	l->sweeping = true;
-	w.accepted_before_ms = time_wall_ms() - s.expire_ms;
-	/* In turns: what has expired, and what is late and nobody has been told. */
-	if (l->failures % 2 == 0 && s.delay_notice_ms > 0 && s.delay_notice_ms < s.expire_ms) {
-		w.accepted_before_ms = time_wall_ms() - s.delay_notice_ms;
-		w.skip_noticed = true;
-	}
-	if (w.accepted_before_ms <= 0)
-		w.accepted_before_ms = 1;
-	store_lease(d->q->store, &w, swept, l);
-}
-
-static void
-lane_failed(struct dispatch *d, struct dispatch_lane *l, struct reply r)
-{
-	struct schedule s = queue_schedule(d->q);
-	int64_t         now = time_wall_ms();
-
-	/* Those that were out together with the first one say nothing new. */
-	if (l->failures > 0 && now < l->until.key)
-		return;
-	l->failures++;
-	buf_clear(&l->last);
-	reply_format(&l->last, r);
-	heap_put(&d->resting, &l->until, now + schedule_lane_rest(&s, l->failures));
-	set_wake(d);
-	sweep(d, l);
-}
-
-static void
-released(void *arg, enum store_result result, size_t n)
-{
-	(void)arg;
-	(void)result;
-	(void)n;
-}
-
-static void
-lane_works(struct dispatch *d, struct dispatch_lane *l)
-{
-	if (l->failures == 0)
-		return;
-	l->failures = 0;
-	heap_remove(&d->resting, &l->until);
-	l->work = true;
-	store_act(d->q->store, &(struct store_filter){.lane = name_of(l), .status = STATUS_DEFERRED}, ACT_RETRY,
-	          released, NULL);
 	lane_turn(d, l);
 }
 
@@ -631,7 +319,8 @@ parse_replies(struct str text, struct reply *out, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		if (!str_cut(&text, '\n', &line) || !reply_parse(line, &out[i]))
-			out[i] = REPLY(451, 4, 3, 0, "internal error: no outcome for this recipient");
+			out[i] = REPLY(451, 4, 3, 0,
+			               "internal error: no outcome for this recipient");
 }
 
 static void
@@ -642,7 +331,8 @@ take_outcome(struct worker *w, const struct wire_outcome *m)
 	struct reply    *replies;
 	bool             lane_down = m->scope == SCOPE_LANE;
 
-	if (a == NULL || a->worker != w || a->token != m->token || count_lines(m->replies) > a->n_rcpts) {
+	if (a == NULL || a->worker != w || a->token != m->token ||
+	    count_lines(m->replies) > a->n_rcpts) {
 		d->n_stale++;
 		return;
 	}
@@ -658,10 +348,15 @@ take_outcome(struct worker *w, const struct wire_outcome *m)
 	detach(d, a);
 	lane_check(d, a->lane);
 	a->lane = NULL;
-	outcome_apply(d->q, a, &(struct outcome){
-		.replies = replies, .scope = m->scope, .relayed_dsn = m->relayed_dsn != 0,
-		.mta = m->mta, .facts = m->facts, .dkim = m->dkim,
-	});
+	outcome_apply(d->q, a,
+	              &(struct outcome){
+			      .replies = replies,
+			      .scope = m->scope,
+			      .relayed_dsn = m->relayed_dsn != 0,
+			      .mta = m->mta,
+			      .facts = m->facts,
+			      .dkim = m->dkim,
+		      });
 	free(replies);
 }
 
@@ -700,7 +395,7 @@ worker_destroy(struct worker *w)
 		struct dispatch_lane *l = a->lane;
 
 		if (d->q->store != NULL)
-			give_back(d, a->id, a->part, a->token);
+			dispatch_give_back(d, a->id, a->part, a->token);
 		dispatch_end(d, a);
 		lane_check(d, l);
 	}
@@ -713,8 +408,8 @@ worker_gone(void *arg, const char *why)
 {
 	struct worker *w = arg;
 
-	log_warn(ev("peer-gone"), kv("peer", "delivery"), kv("index", w->index), kv("active", w->attempts.n),
-	         kv("why", why));
+	log_warn(ev("peer-gone"), kv("peer", "delivery"), kv("index", w->index),
+	         kv("active", w->attempts.n), kv("why", why));
 	worker_destroy(w);
 }
 
@@ -754,7 +449,7 @@ renew(void *arg)
 				continue;
 			}
 			log_warn(ev("lease-lost"), kv("index", w->index), kv("dom", a->lane_name));
-			give_back(d, a->id, a->part, a->token);
+			dispatch_give_back(d, a->id, a->part, a->token);
 			dispatch_end(d, a);
 		}
 	if (d->n_out > 0)
@@ -773,7 +468,7 @@ dispatch_create(struct queue *q)
 	list_init(&d->ring);
 	list_init(&d->blocked);
 	d->pump = (struct deferred){.fn = pump, .arg = d};
-	d->wake = timer_create_on(q->loop, wake, d);
+	d->wake = timer_create_on(q->loop, lane_wake, d);
 	d->renew = timer_create_on(q->loop, renew, d);
 	return d;
 }
@@ -804,7 +499,8 @@ dispatch_destroy(struct dispatch *d)
 void
 dispatch_resumed(struct dispatch *d)
 {
-	for (struct hash_node *n = hash_walk(&d->lanes, NULL); n != NULL; n = hash_walk(&d->lanes, n))
+	for (struct hash_node *n = hash_walk(&d->lanes, NULL); n != NULL;
+	     n = hash_walk(&d->lanes, n))
 		lane_turn(d, CONTAINER(n, struct dispatch_lane, node));
 }
 
@@ -829,6 +525,7 @@ dispatch_lane_rest(const struct dispatch *d, struct str lane, struct str *why)
 void
 dispatch_stats(const struct dispatch *d, struct buf *rows)
 {
-	buf_addf(rows, "delivery_workers %zu\ndelivery_capacity %zu\nlanes %zu\nlanes_resting %zu\n",
+	buf_addf(rows,
+	         "delivery_workers %zu\ndelivery_capacity %zu\nlanes %zu\nlanes_resting %zu\n",
 	         d->workers.n, d->capacity, d->lanes.n, d->resting.n);
 }

@@ -257,7 +257,8 @@ read_file(struct disk *d, struct segment *g, struct head *h, uint8_t **data)
 		return false;
 	ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 	     d->io->read(fd, h, sizeof *h, 0) == (ssize_t)sizeof *h && h->magic == HINT_MAGIC &&
-	     h->n <= HINT_FILE_MAX && (uint64_t)st.st_size == sizeof *h + h->n && h->used <= g->size;
+	     h->n <= HINT_FILE_MAX && (uint64_t)st.st_size == sizeof *h + h->n &&
+	     h->used <= g->size;
 	if (ok) {
 		*data = mem_array(1, h->n + 1);
 		ok = d->io->read(fd, *data, h->n, sizeof *h) == (ssize_t)h->n &&

@@ -6,7 +6,8 @@
 
 #include "lib/util/mem.h"
 
-_Static_assert(sizeof(struct msg) <= 56 && sizeof(struct part) <= 48, "a million messages must fit");
+_Static_assert(sizeof(struct msg) <= 56 && sizeof(struct part) <= 48,
+               "a million messages must fit");
 
 static uint64_t
 mix(uint64_t id)
@@ -84,7 +85,8 @@ msg_id(const struct msg *m)
 uint64_t
 msg_span(const struct msg *m)
 {
-	uint64_t n = RECORD_HEAD + (uint64_t)m->meta_len + ((m->flags & MSG_BIG) != 0 ? 0 : m->size);
+	uint64_t n = RECORD_HEAD + (uint64_t)m->meta_len +
+	             ((m->flags & MSG_BIG) != 0 ? 0 : m->size);
 
 	return (n + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
 }
@@ -153,13 +155,15 @@ sort_ids(uint64_t *ids, size_t n)
 }
 
 uint64_t *
-index_collect(const struct index *x, bool (*want)(void *arg, const struct msg *m), void *arg, size_t *n)
+index_collect(const struct index *x, bool (*want)(void *arg, const struct msg *m), void *arg,
+              size_t *n)
 {
 	uint64_t *ids = NULL;
 	size_t    cap = 0;
 
 	*n = 0;
-	for (struct hash_node *node = hash_walk(&x->msgs, NULL); node != NULL; node = hash_walk(&x->msgs, node)) {
+	for (struct hash_node *node = hash_walk(&x->msgs, NULL); node != NULL;
+	     node = hash_walk(&x->msgs, node)) {
 		const struct msg *m = CONTAINER(node, struct msg, node);
 
 		if (!want(arg, m))

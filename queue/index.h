@@ -19,7 +19,7 @@ struct claim;
 struct shelf;
 
 enum where {
-	AT_NONE,     /* not committed yet */
+	AT_NONE, /* not committed yet */
 	AT_READY,
 	AT_LATER,
 	AT_RELEASED, /* deferred, but may be taken before its time */
@@ -43,11 +43,12 @@ struct part {
 	};
 	struct shelf *shelf;
 	uint32_t      no;
-	uint32_t      state_seq, state_off; /* its newest STATE record; seq 0: the message's own part lines */
-	uint32_t      n_rcpts;              /* that still wait */
-	uint16_t      tries;
-	uint8_t       where;                /* enum where */
-	uint8_t       flags;
+	uint32_t      state_seq,
+		state_off; /* its newest STATE record; seq 0: the message's own part lines */
+	uint32_t n_rcpts;  /* that still wait */
+	uint16_t tries;
+	uint8_t  where; /* enum where */
+	uint8_t  flags;
 };
 
 enum {
@@ -68,7 +69,7 @@ struct msg {
 	uint32_t         accepted_s;
 	uint32_t         n_parts, n_left; /* n_left: not done */
 	uint32_t         flags;
-	struct block    *warm;     /* the record, still in memory for the first attempt; or NULL */
+	struct block    *warm; /* the record, still in memory for the first attempt; or NULL */
 	struct part      parts[];
 };
 
@@ -82,15 +83,16 @@ struct tomb {
 struct index {
 	struct hash msgs, tombs;
 	struct list tomb_list;
-	uint64_t    n_parts, n_rcpts, n_held, n_leased, n_damaged; /* held..: parts; n_damaged: messages */
-	uint64_t    live_bytes;
+	uint64_t    n_parts, n_rcpts, n_held, n_leased,
+		n_damaged; /* held..: parts; n_damaged: messages */
+	uint64_t live_bytes;
 };
 
 void        index_init(struct index *x);
 void        index_free(struct index *x);
 struct msg *index_find(const struct index *x, uint64_t id);
 struct msg *index_add(struct index *x, uint64_t id, uint32_t n_parts); /* the id is not there yet */
-void        index_remove(struct index *x, struct msg *m);             /* frees it; its parts are on no list */
+void        index_remove(struct index *x, struct msg *m); /* frees it; its parts are on no list */
 uint64_t    msg_id(const struct msg *m);
 uint64_t    msg_span(const struct msg *m); /* octets of its record */
 struct msg *part_msg(struct part *p);
@@ -100,6 +102,7 @@ void index_add_tomb(struct index *x, uint64_t id, uint32_t seq);
 void index_drop_tombs(struct index *x, uint32_t up_to_seq);
 
 /* All ids for which `want` says so, rising; the caller frees them. */
-uint64_t *index_collect(const struct index *x, bool (*want)(void *arg, const struct msg *m), void *arg, size_t *n);
+uint64_t *index_collect(const struct index *x, bool (*want)(void *arg, const struct msg *m),
+                        void *arg, size_t *n);
 
 #endif

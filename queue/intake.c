@@ -145,10 +145,16 @@ intake_put(struct queue *q, struct store_put *p, struct str envelope, uint64_t s
 		g.parts[i].hold = g.e.hold;
 		g.parts[i].why = g.e.hold_why;
 	}
-	store_commit(p, &(struct store_message){
-		.envelope = envelope, .size = size, .derived = derived, .parts = g.parts, .n_parts = g.n_parts,
-		.accepted_ms = g.e.accepted_ms > 0 ? g.e.accepted_ms : time_wall_ms(),
-	}, fn, arg);
+	store_commit(p,
+	             &(struct store_message){
+			     .envelope = envelope,
+			     .size = size,
+			     .derived = derived,
+			     .parts = g.parts,
+			     .n_parts = g.n_parts,
+			     .accepted_ms = g.e.accepted_ms > 0 ? g.e.accepted_ms : time_wall_ms(),
+		     },
+	             fn, arg);
 	grouping_free(&g);
 	return true;
 }
@@ -168,7 +174,7 @@ static void
 say_stored(struct source *s, uint64_t id, enum store_result result)
 {
 	static const struct {
-		uint16_t   code;
+		uint16_t    code;
 		const char *text;
 	} answers[] = {
 		[STORE_OK] = {250, ""},
@@ -181,9 +187,13 @@ say_stored(struct source *s, uint64_t id, enum store_result result)
 
 	if (s->channel == NULL)
 		return;
-	channel_send(s->channel, WIRE_STORED, &(struct wire_stored){
-		.id = id, .code = answers[result].code, .text = str_of(answers[result].text),
-	}, -1);
+	channel_send(s->channel, WIRE_STORED,
+	             &(struct wire_stored){
+			     .id = id,
+			     .code = answers[result].code,
+			     .text = str_of(answers[result].text),
+		     },
+	             -1);
 }
 
 static void
@@ -234,7 +244,8 @@ spill(struct source *s, const struct wire_spill *m)
 			free(sp);
 		}
 	}
-	channel_send(s->channel, WIRE_SPILLED, &(struct wire_spilled){.id = m->id, .ok = fd >= 0}, fd);
+	channel_send(s->channel, WIRE_SPILLED, &(struct wire_spilled){.id = m->id, .ok = fd >= 0},
+	             fd);
 }
 
 static void
@@ -260,8 +271,8 @@ held(const struct source *s, const struct wire_put *m)
 		return;
 	if (e.hold) {
 		id_format(&id, m->id);
-		log_info(ev("held"), kv("id", buf_str(&id)), kv("from", e.from.n > 0 ? e.from : STR("<>")),
-		         kv("why", e.hold_why));
+		log_info(ev("held"), kv("id", buf_str(&id)),
+		         kv("from", e.from.n > 0 ? e.from : STR("<>")), kv("why", e.hold_why));
 	}
 	buf_free(&id);
 	envelope_free(&e);
@@ -349,8 +360,8 @@ gone(void *arg, const char *why)
 {
 	struct source *s = arg;
 
-	log_warn(ev("peer-gone"), kv("peer", "smtpd"), kv("index", s->index), kv("spills", s->spills.n),
-	         kv("why", why));
+	log_warn(ev("peer-gone"), kv("peer", "smtpd"), kv("index", s->index),
+	         kv("spills", s->spills.n), kv("why", why));
 	leave(s);
 }
 
@@ -394,6 +405,17 @@ intake_peer(struct intake *in, unsigned index, int fd)
 	s->channel = channel_open(in->q->loop, fd, ROLE_QUEUE, ROLE_SMTPD, &hooks, s);
 	list_push(&in->sources, &s->link);
 	say_state(s);
+}
+
+bool
+intake_is_busy(const struct intake *in)
+{
+	struct source *s;
+
+	LIST_EACH(&in->sources, s, struct source, link)
+		if (s->n_taking > 0)
+			return true;
+	return false;
 }
 
 struct intake *

@@ -14,9 +14,9 @@
 struct io {
 	ssize_t (*write)(int fd, const struct iovec *iov, int n, off_t at);
 	ssize_t (*read)(int fd, void *to, size_t n, off_t at);
-	int (*sync)(int fd);                      /* the octets of a file */
-	int (*sync_dir)(int fd);                  /* the names in a folder */
-	int (*allocate)(int fd, off_t size);      /* blocks for all of 0..size, size set */
+	int (*sync)(int fd);                 /* the octets of a file */
+	int (*sync_dir)(int fd);             /* the names in a folder */
+	int (*allocate)(int fd, off_t size); /* blocks for all of 0..size, size set */
 	int (*rename)(int dirfd, const char *from, const char *to);
 	int (*unlink)(int dirfd, const char *name);
 };

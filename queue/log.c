@@ -24,7 +24,8 @@ enum {
 	BATCH_BYTES = 8 * 1024 * 1024,
 	ROOM_RETRY_MS = 1000,
 	BROKEN_RETRY_MS = 30000,
-	HINT_MAX = 16 * 1024 * 1024, /* a segment with more gets no hint: it is read whole at the next start */
+	HINT_MAX = 16 * 1024 *
+	           1024, /* a segment with more gets no hint: it is read whole at the next start */
 };
 
 struct block *
@@ -446,7 +447,8 @@ finished(struct job *job)
 	put_room(d);
 	if (l->failures < 2) {
 		make_spare(d);
-		if (l->pending_msgs > 0 || l->pending.n >= LATE_RECORDS || l->failures > 0 || d->closed != NULL)
+		if (l->pending_msgs > 0 || l->pending.n >= LATE_RECORDS || l->failures > 0 ||
+		    d->closed != NULL)
 			begin_soon(d);
 		else if (l->pending.n > 0 && !timer_is_set(l->late))
 			timer_set(l->late, LATE_MS);
@@ -478,7 +480,8 @@ fits(const struct log *l)
 {
 	const struct block *b = CONTAINER(list_first(&l->pending), struct block, link);
 
-	return l->active != NULL && (uint64_t)l->active->used + b->span + RECORD_HEAD <= l->active->size;
+	return l->active != NULL &&
+	       (uint64_t)l->active->used + b->span + RECORD_HEAD <= l->active->size;
 }
 
 static void
@@ -532,7 +535,8 @@ log_idle(const struct disk *d)
 {
 	const struct log *l = &d->log;
 
-	return !l->busy && l->making == NULL && (list_empty(&l->pending) || l->failures >= 2 || l->no_spare);
+	return !l->busy && l->making == NULL &&
+	       (list_empty(&l->pending) || l->failures >= 2 || l->no_spare);
 }
 
 /* ---- birth and death ---- */

@@ -106,7 +106,8 @@ msg_damage(struct disk *d, struct msg *m, const char *why)
 		if (m->parts[i].where != AT_DONE && m->parts[i].where != AT_SETTLING)
 			part_hold(d, &m->parts[i]);
 	id_format(&id, msg_id(m));
-	log_error(ev("damaged"), kv("id", buf_str(&id)), kv("segment", m->seq), kv("at", m->off), kv("msg", why));
+	log_error(ev("damaged"), kv("id", buf_str(&id)), kv("segment", m->seq), kv("at", m->off),
+	          kv("msg", why));
 	buf_free(&id);
 	disk_say_change(d, msg_id(m), "damaged", str_of(why));
 }
@@ -149,7 +150,8 @@ read_record(struct disk *d, struct msg *m, bool body, struct loaded *l)
 		return "its header is not what was written";
 	if (record_sum(g->salt, l->data + RECORD_HEAD, m->meta_len) != l->r.meta_sum)
 		return "its envelope is not what was written";
-	if (inline_body && record_sum(g->salt, l->data + RECORD_HEAD + m->meta_len, m->size) != l->r.body_sum)
+	if (inline_body &&
+	    record_sum(g->salt, l->data + RECORD_HEAD + m->meta_len, m->size) != l->r.body_sum)
 		return "its body is not what was written";
 	return NULL;
 }
@@ -209,7 +211,8 @@ read_state(struct disk *d, const struct part *p, uint64_t id, struct record *r)
 }
 
 bool
-part_load(struct disk *d, struct part *p, const struct loaded *from, struct part_text *text, uint8_t **data)
+part_load(struct disk *d, struct part *p, const struct loaded *from, struct part_text *text,
+          uint8_t **data)
 {
 	struct msg   *m = part_msg(p);
 	struct record r;

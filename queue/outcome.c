@@ -133,6 +133,7 @@ count(struct queue *q, enum fate fate)
 static void
 destroy(struct settling *s)
 {
+	s->q->n_settling--;
 	dispatch_end(s->q->dispatch, s->a);
 	free(s->states);
 	free(s->rcpts);
@@ -150,8 +151,10 @@ settled(void *arg, enum store_result result)
 
 	if (result == STORE_STALE) {
 		id_format(&id, s->a->id);
-		log_warn(ev("stale"), kv("id", buf_str(&id)), kv("dom", s->a->lane_name),
-		         kv("msg", "the message was deleted or leased again while it was being delivered"));
+		log_warn(
+			ev("stale"), kv("id", buf_str(&id)), kv("dom", s->a->lane_name),
+			kv("msg",
+		           "the message was deleted or leased again while it was being delivered"));
 		buf_free(&id);
 	}
 	destroy(s);
@@ -181,7 +184,8 @@ postpone(struct settling *s)
 {
 	struct store_lease l = attempt_lease(s->a);
 
-	store_settle(s->q->store, &l, &(struct store_outcome){.verdict = STORE_DEFER, .due_ms = due(s)}, settled, s);
+	store_settle(s->q->store, &l,
+	             &(struct store_outcome){.verdict = STORE_DEFER, .due_ms = due(s)}, settled, s);
 }
 
 static void
@@ -310,8 +314,8 @@ decide(struct settling *s, size_t i, struct reply r, struct str mta)
 	s->states[i] = (struct store_rcpt){
 		.index = s->a->rcpts[i].index,
 		.state = s->fates[i] == FATE_SENT   ? RCPT_SENT
-		         : s->fates[i] == FATE_WAIT ? RCPT_WAIT
-		                                    : RCPT_FAILED,
+	                 : s->fates[i] == FATE_WAIT ? RCPT_WAIT
+	                                            : RCPT_FAILED,
 		.reply = {s->texts.p + at, s->texts.n - at},
 	};
 	s->rcpts[i] = (struct report_rcpt){.index = s->a->rcpts[i].index, .reply = r, .mta = mta};
@@ -326,6 +330,7 @@ begin(struct queue *q, struct attempt *a, const struct outcome *o, bool attempte
 	struct str       mta;
 
 	s->q = q;
+	q->n_settling++;
 	s->a = a;
 	s->n = a->n_rcpts;
 	s->states = mem_array(s->n, sizeof *s->states);

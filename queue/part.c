@@ -94,7 +94,8 @@ add_run(struct part_text *p, size_t *cap, uint64_t first, uint64_t last)
 		return false;
 	for (uint64_t i = first; i <= last; i++) {
 		if (p->n_rcpts == *cap) {
-			*cap = *cap == 0 ? (last == first ? 1 : (size_t)(last - first + 1)) : *cap * 2;
+			*cap = *cap == 0 ? (last == first ? 1 : (size_t)(last - first + 1))
+			                 : *cap * 2;
 			p->rcpts = mem_resize(p->rcpts, *cap, sizeof *p->rcpts);
 		}
 		p->rcpts[p->n_rcpts++] = (struct store_rcpt){.index = (uint32_t)i};
@@ -178,7 +179,8 @@ part_parse(struct str *rest, struct part_text *p)
 			break;
 		if (str_starts(line, STR("why: ")))
 			p->why = str_skip(line, 5);
-		else if (str_starts(line, STR("rcpt: ")) && !parse_rcpt(str_skip(line, 6), p, &from))
+		else if (str_starts(line, STR("rcpt: ")) &&
+		         !parse_rcpt(str_skip(line, 6), p, &from))
 			goto fail;
 	}
 	return true;

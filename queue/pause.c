@@ -63,8 +63,9 @@ static bool
 save(const struct pauses *p)
 {
 	struct str text = str_skip(buf_str(&p->lanes), 1);
-	int        fd = openat(p->dirfd, file_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool       ok;
+	int  fd = openat(p->dirfd, file_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	                 0600);
+	bool ok;
 
 	if (fd < 0)
 		return false;

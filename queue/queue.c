@@ -57,7 +57,8 @@ on_state(void *arg, enum store_state state, const char *why)
 	if (state == STORE_OPEN)
 		log_info(ev("intake"), kv("state", "open"));
 	else
-		log_error(ev("intake"), kv("state", state == STORE_BROKEN ? "broken" : "full"), kv("msg", why));
+		log_error(ev("intake"), kv("state", state == STORE_BROKEN ? "broken" : "full"),
+		          kv("msg", why));
 	role_trouble(q->role, why);
 	if (!q->ready) {
 		q->ready = true;
@@ -81,7 +82,10 @@ on_change(void *arg, uint64_t id, const char *what, struct str why)
 }
 
 static const struct store_events events = {
-	.work = on_work, .room = on_room, .state = on_state, .change = on_change,
+	.work = on_work,
+	.room = on_room,
+	.state = on_state,
+	.change = on_change,
 };
 
 /* ---- life of the role ---- */
@@ -134,12 +138,14 @@ peer(void *self, enum role_id who, unsigned index, int fd)
 static bool
 open_store(struct queue *q, bool read_only, struct buf *why)
 {
-	q->store = store_disk_open(&(struct store_disk_conf){
-		.loop = q->loop,
-		.dirfd = fcntl(q->dirfd, F_DUPFD_CLOEXEC, 0),
-		.read_only = read_only,
-		.lease_ms = LEASE_MS,
-	}, &events, q, why);
+	q->store = store_disk_open(
+		&(struct store_disk_conf){
+			.loop = q->loop,
+			.dirfd = fcntl(q->dirfd, F_DUPFD_CLOEXEC, 0),
+			.read_only = read_only,
+			.lease_ms = LEASE_MS,
+		},
+		&events, q, why);
 	if (q->store == NULL)
 		return false;
 	pauses_init(&q->pauses, q->dirfd);
@@ -180,13 +186,20 @@ closed(void *arg)
 	role_done(q->role);
 }
 
+static bool
+is_busy(const struct queue *q)
+{
+	return q->store != NULL &&
+	       (dispatch_active(q->dispatch) > 0 || q->n_settling > 0 || intake_is_busy(q->intake));
+}
+
 /* Deliveries on their way may finish; then the store writes what it has in memory. */
 static void
 drain_step(void *arg)
 {
 	struct queue *q = arg;
 
-	if (q->store != NULL && dispatch_active(q->dispatch) > 0 && time_mono_ms() < q->drain_until_ms) {
+	if (is_busy(q) && time_mono_ms() < q->drain_until_ms) {
 		timer_set(q->drain_end, DRAIN_POLL_MS);
 		return;
 	}
@@ -225,26 +238,36 @@ stats(void *self, struct buf *rows)
 
 	if (q->store != NULL)
 		store_stats(q->store, &s);
-	buf_addf(rows, "queue_messages %llu\nqueue_recipients %llu\nqueue_ready %llu\nqueue_deferred %llu\n",
-	         (unsigned long long)s.messages, (unsigned long long)s.recipients, (unsigned long long)s.ready,
-	         (unsigned long long)s.deferred);
+	buf_addf(
+		rows,
+		"queue_messages %llu\nqueue_recipients %llu\nqueue_ready %llu\nqueue_deferred %llu\n",
+		(unsigned long long)s.messages, (unsigned long long)s.recipients,
+		(unsigned long long)s.ready, (unsigned long long)s.deferred);
 	buf_addf(rows, "queue_held %llu\nqueue_active %llu\nqueue_damaged %llu\nqueue_bytes %llu\n",
-	         (unsigned long long)s.held, (unsigned long long)s.active, (unsigned long long)s.damaged,
-	         (unsigned long long)s.bytes);
+	         (unsigned long long)s.held, (unsigned long long)s.active,
+	         (unsigned long long)s.damaged, (unsigned long long)s.bytes);
 	buf_addf(rows, "spool_free_bytes %llu\nspool_syncs %llu\nspool_batches %llu\n",
-	         (unsigned long long)s.free_bytes, (unsigned long long)s.syncs, (unsigned long long)s.commits);
-	buf_addf(rows, "accepted_messages %llu\ndelivered_recipients %llu\ndeferred_attempts %llu\n",
+	         (unsigned long long)s.free_bytes, (unsigned long long)s.syncs,
+	         (unsigned long long)s.commits);
+	buf_addf(rows,
+	         "accepted_messages %llu\ndelivered_recipients %llu\ndeferred_attempts %llu\n",
 	         (unsigned long long)q->n_accepted, (unsigned long long)q->n_delivered,
 	         (unsigned long long)q->n_deferred);
-	buf_addf(rows, "bounced_recipients %llu\nexpired_recipients %llu\n", (unsigned long long)q->n_bounced,
-	         (unsigned long long)q->n_expired);
+	buf_addf(rows, "bounced_recipients %llu\nexpired_recipients %llu\n",
+	         (unsigned long long)q->n_bounced, (unsigned long long)q->n_expired);
 	if (q->dispatch != NULL)
 		dispatch_stats(q->dispatch, rows);
 }
 
 static const struct role_hooks hooks = {
-	.start = start, .config = set_config, .spool = spool, .peer = peer, .go = go,
-	.drain = drain, .control = control, .stats = stats,
+	.start = start,
+	.config = set_config,
+	.spool = spool,
+	.peer = peer,
+	.go = go,
+	.drain = drain,
+	.control = control,
+	.stats = stats,
 };
 
 static void

@@ -64,7 +64,7 @@ note_move(struct disk *d, struct msg *m, const struct block *b)
 		.accepted_s = m->accepted_s,
 	};
 	struct part_text text;
-	struct str       parts = {(const char *)b->data + RECORD_HEAD + b->r.env_len, b->r.parts_len};
+	struct str parts = {(const char *)b->data + RECORD_HEAD + b->r.env_len, b->r.parts_len};
 
 	f.parts = mem_array(m->n_parts, sizeof *f.parts);
 	while (f.n_parts < m->n_parts && part_parse(&parts, &text)) {
@@ -209,7 +209,9 @@ move_some(struct disk *d)
 			r->at += RECORD_ALIGN;
 			continue;
 		}
-		m = l.r.type == RECORD_MSG || l.r.type == RECORD_MOVE ? index_find(&d->index, l.r.id) : NULL;
+		m = l.r.type == RECORD_MSG || l.r.type == RECORD_MOVE
+		            ? index_find(&d->index, l.r.id)
+		            : NULL;
 		if (m != NULL && m->seq == r->from->seq && m->off == r->at) {
 			if (!may_move(m))
 				return false;

@@ -54,6 +54,7 @@ uint64_t record_sum(uint64_t salt, const void *p, size_t n);
 void record_encode(uint8_t out[RECORD_HEAD], const struct record *r, uint64_t salt);
 
 /* False unless these are 64 octets of a header written with that salt for segment `seq`. */
-bool record_decode(struct record *r, const uint8_t in[RECORD_HEAD], uint32_t seq, uint64_t salt) MUST_USE;
+bool record_decode(struct record *r, const uint8_t in[RECORD_HEAD], uint32_t seq,
+                   uint64_t salt) MUST_USE;
 
 #endif

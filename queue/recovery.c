@@ -35,14 +35,16 @@ struct scan {
 	uint32_t        n;
 	struct sight   *seen;
 	size_t          n_seen, cap;
-	struct { uint32_t from, to; } *holes; /* not covered by a header that can be believed */
-	size_t          n_holes;
-	bool            sealed;
-	uint64_t        limit;    /* records of this batch and later ones do not count; 0: all count */
-	uint64_t        torn;     /* this batch was never finished: what is bad in it was never acknowledged */
-	uint32_t        end;      /* behind the last record that counts */
-	unsigned        damages;
-	struct buf      hint;
+	struct {
+		uint32_t from, to;
+	} * holes; /* not covered by a header that can be believed */
+	size_t   n_holes;
+	bool     sealed;
+	uint64_t limit; /* records of this batch and later ones do not count; 0: all count */
+	uint64_t torn; /* this batch was never finished: what is bad in it was never acknowledged */
+	uint32_t end;  /* behind the last record that counts */
+	unsigned damages;
+	struct buf hint;
 };
 
 /* ---- one segment: what can be seen ---- */
@@ -174,7 +176,8 @@ loss_begin(const struct scan *s)
 	uint32_t begin = UINT32_MAX;
 
 	for (size_t i = 0; i < s->n_seen; i++)
-		if ((!counts(s, &s->seen[i]) || s->seen[i].r.batch == s->torn) && s->seen[i].r.batch_off < begin)
+		if ((!counts(s, &s->seen[i]) || s->seen[i].r.batch == s->torn) &&
+		    s->seen[i].r.batch_off < begin)
 			begin = s->seen[i].r.batch_off;
 	return begin;
 }
@@ -183,7 +186,8 @@ static void
 report_hole(struct scan *s, uint32_t from, uint32_t to)
 {
 	s->damages++;
-	log_error(ev("spool-damage"), kv("segment", s->g->seq), kv("at", from), kv("bytes", to - from),
+	log_error(ev("spool-damage"), kv("segment", s->g->seq), kv("at", from),
+	          kv("bytes", to - from),
 	          kv("msg", "this part of the queue cannot be read: mail in it may be lost"));
 }
 
@@ -431,7 +435,8 @@ write_seal(struct disk *d, struct scan *s)
 	r.batch_off = s->end;
 	r.id = s->torn;
 	record_encode(octets, &r, g->salt);
-	if (fd < 0 || d->io->write(fd, &iov, 1, s->end) != (ssize_t)sizeof octets || d->io->sync(fd) != 0)
+	if (fd < 0 || d->io->write(fd, &iov, 1, s->end) != (ssize_t)sizeof octets ||
+	    d->io->sync(fd) != 0)
 		log_error(ev("spool-write"), kv("segment", g->seq), kv("msg", strerror(errno)));
 }
 
@@ -457,8 +462,10 @@ read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *d
 	set_limit(&s, first_batch_of(d, next));
 	measure(d, &s);
 	if (s.torn != 0 && !s.sealed)
-		log_warn(ev("spool-torn"), kv("segment", g->seq),
-		         kv("msg", "the last batch was cut short: what is missing of it was never acknowledged"));
+		log_warn(
+			ev("spool-torn"), kv("segment", g->seq),
+			kv("msg",
+		           "the last batch was cut short: what is missing of it was never acknowledged"));
 	for (size_t i = 0; i < s.n_seen; i++)
 		if (counts(&s, &s.seen[i]))
 			replay_sight(d, &s, &s.seen[i]);
@@ -520,7 +527,8 @@ check_gap(struct disk *d, size_t i)
 	if (before == NULL || g->seq == before->seq + 1)
 		return;
 	d->damages++;
-	log_error(ev("spool-damage"), kv("segment", before->seq + 1), kv("segments", g->seq - before->seq - 1),
+	log_error(ev("spool-damage"), kv("segment", before->seq + 1),
+	          kv("segments", g->seq - before->seq - 1),
 	          kv("msg", "segments of the queue are missing: mail in them is lost"));
 }
 

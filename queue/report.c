@@ -13,10 +13,11 @@
 enum {
 	RETURN_MAX = 64 * 1024, /* of the original: a larger one comes back as its header */
 	REPORT_MAX = 1024 * 1024,
-	RCPTS_MAX = 1000,       /* told of by name */
+	RCPTS_MAX = 1000, /* told of by name */
 };
 
-_Static_assert((int)BOUNCE_FAILED == (int)REPORT_FAILED && (int)BOUNCE_RELAYED == (int)REPORT_RELAYED,
+_Static_assert((int)BOUNCE_FAILED == (int)REPORT_FAILED &&
+                       (int)BOUNCE_RELAYED == (int)REPORT_RELAYED,
                "two names for the same kinds");
 
 struct report {
@@ -56,8 +57,8 @@ stored(void *arg, enum store_result result, const struct store_lease *leases, si
 }
 
 static void
-make_envelope(const struct report *r, const struct envelope *original, struct str domain, struct str text,
-              bool eightbit, struct buf *out)
+make_envelope(const struct report *r, const struct envelope *original, struct str domain,
+              struct str text, bool eightbit, struct buf *out)
 {
 	char            parent_room[ID_TEXT + 3];
 	struct buf      parent = BUF(sizeof parent_room);
@@ -83,7 +84,8 @@ make_envelope(const struct report *r, const struct envelope *original, struct st
 }
 
 static void
-put(struct report *r, const struct envelope *original, struct str domain, struct str text, bool eightbit)
+put(struct report *r, const struct envelope *original, struct str domain, struct str text,
+    bool eightbit)
 {
 	struct store_put *p = store_put(r->q->store, r->id, NULL);
 	struct buf        envelope = BUF(64 * 1024);
@@ -105,9 +107,12 @@ build(struct report *r, struct str envelope, struct str message, bool whole)
 	const struct config *c = r->q->config;
 	struct envelope      original;
 	struct bounce_rcpt  *rcpts;
-	struct buf           text = BUF(REPORT_MAX), id = BUF(ID_TEXT + 3), parent = BUF(ID_TEXT + 3);
-	struct bounce        b = {.kind = (enum bounce_kind)r->kind, .hostname = c->hostname, .message = message, .whole = whole};
-	bool                 eightbit;
+	struct buf    text = BUF(REPORT_MAX), id = BUF(ID_TEXT + 3), parent = BUF(ID_TEXT + 3);
+	struct bounce b = {.kind = (enum bounce_kind)r->kind,
+	                   .hostname = c->hostname,
+	                   .message = message,
+	                   .whole = whole};
+	bool          eightbit;
 
 	if (!envelope_parse(&original, envelope)) {
 		finish(r, true); /* nobody to tell: the damage itself has been reported */
@@ -174,8 +179,8 @@ keep(struct buf *texts, struct str s)
 
 /* Attempts are part of the id of a delay notice and a failure only by their kind: each comes once for a part. */
 void
-report_send(struct queue *q, const struct attempt *a, enum report_kind kind, const struct report_rcpt *rcpts,
-            size_t n, void (*done)(void *arg, bool ok), void *arg)
+report_send(struct queue *q, const struct attempt *a, enum report_kind kind,
+            const struct report_rcpt *rcpts, size_t n, void (*done)(void *arg, bool ok), void *arg)
 {
 	struct report *r = mem_zero(sizeof *r);
 	size_t         room = 1;

@@ -48,7 +48,7 @@ struct request {
 	const char         *verb;
 	size_t              limit, shown;
 	bool                all, dry_run, show;
-	bool                busy; /* the store will call back */
+	bool                busy;  /* the store will call back */
 	bool                ended; /* all is in `out` */
 	bool                dead;  /* the reader is gone */
 	int                 body_fd;
@@ -158,7 +158,9 @@ static const char *
 row_state(const struct request *r, const struct store_row_part *p, int64_t *due_ms, struct str *why)
 {
 	struct str lane_why;
-	int64_t    rest = p->status == STATUS_READY ? dispatch_lane_rest(r->q->dispatch, p->lane, &lane_why) : 0;
+	int64_t    rest = p->status == STATUS_READY
+	                          ? dispatch_lane_rest(r->q->dispatch, p->lane, &lane_why)
+	                          : 0;
 
 	*due_ms = p->due_ms;
 	*why = p->why;
@@ -185,7 +187,8 @@ leading_part(const struct store_row *row)
 	const struct store_row_part *best = &row->parts[0];
 
 	for (size_t i = 1; i < row->n_parts; i++)
-		if (best->status == STATUS_DONE || (row->parts[i].status != STATUS_DONE && row->parts[i].status > best->status))
+		if (best->status == STATUS_DONE ||
+		    (row->parts[i].status != STATUS_DONE && row->parts[i].status > best->status))
 			best = &row->parts[i];
 	return best;
 }
@@ -217,7 +220,10 @@ list_row(struct request *r, const struct store_row *row, const struct envelope *
 	id_cell(&r->out, "id", row->id);
 	control_cell_int(&r->out, "age_ms", now - row->accepted_ms);
 	control_cell_int(&r->out, "size", (int64_t)row->size);
-	control_cell(&r->out, "from", row->envelope.n == 0 ? STR("?") : e->from.n > 0 ? e->from : STR("<>"));
+	control_cell(&r->out, "from",
+	             row->envelope.n == 0 ? STR("?")
+	             : e->from.n > 0      ? e->from
+	                                  : STR("<>"));
 	control_cell(&r->out, "to", buf_str(&to));
 	control_cell_int(&r->out, "rcpts", (int64_t)e->n_rcpts);
 	control_cell(&r->out, "state", row->damaged ? STR("damaged") : str_of(state));
@@ -230,19 +236,23 @@ list_row(struct request *r, const struct store_row *row, const struct envelope *
 }
 
 static void
-show_rcpt(struct request *r, const struct envelope *e, const struct store_row_part *p, const struct store_rcpt *rc)
+show_rcpt(struct request *r, const struct envelope *e, const struct store_row_part *p,
+          const struct store_rcpt *rc)
 {
-	static const char *const names[] = {[RCPT_WAIT] = "waits", [RCPT_SENT] = "delivered", [RCPT_FAILED] = "failed"};
-	struct str               why;
-	int64_t                  due_ms, now = time_wall_ms();
-	const char              *state = row_state(r, p, &due_ms, &why);
+	static const char *const names[] = {
+		[RCPT_WAIT] = "waits", [RCPT_SENT] = "delivered", [RCPT_FAILED] = "failed"};
+	struct str  why;
+	int64_t     due_ms, now = time_wall_ms();
+	const char *state = row_state(r, p, &due_ms, &why);
 
 	control_cell(&r->out, "kind", STR("rcpt"));
 	control_cell(&r->out, "to", rc->index < e->n_rcpts ? e->rcpts[rc->index].to : STR("?"));
 	control_cell(&r->out, "lane", p->lane);
-	control_cell(&r->out, "state", rc->state == RCPT_WAIT ? str_of(state) : str_of(names[rc->state]));
+	control_cell(&r->out, "state",
+	             rc->state == RCPT_WAIT ? str_of(state) : str_of(names[rc->state]));
 	control_cell_int(&r->out, "tries", p->tries);
-	control_cell_int(&r->out, "next_ms", rc->state == RCPT_WAIT && due_ms > now ? due_ms - now : 0);
+	control_cell_int(&r->out, "next_ms",
+	                 rc->state == RCPT_WAIT && due_ms > now ? due_ms - now : 0);
 	control_cell(&r->out, "reply", rc->reply.n > 0 || rc->state != RCPT_WAIT ? rc->reply : why);
 	control_row_end(&r->out);
 }
@@ -275,9 +285,12 @@ static void
 finish_list(struct request *r)
 {
 	if (r->cursor.ambiguous)
-		end(r, EXIT_FAILED, "more than one message has an id that begins so; give more of its letters");
+		end(r, EXIT_FAILED,
+		    "more than one message has an id that begins so; give more of its letters");
 	else if (r->shown == 0)
-		end(r, EXIT_NOTHING, r->filter.n_ids > 0 ? "there is no message with this id" : "no message matches");
+		end(r, EXIT_NOTHING,
+		    r->filter.n_ids > 0 ? "there is no message with this id"
+		                        : "no message matches");
 	else
 		end(r, EXIT_OK, "");
 }
@@ -403,14 +416,16 @@ acted(void *arg, enum store_result result, size_t n)
 	r->busy = false;
 	step_soon(r);
 	if (result == STORE_BAD) {
-		end(r, EXIT_FAILED, "more than one message has an id that begins so; give more of its letters");
+		end(r, EXIT_FAILED,
+		    "more than one message has an id that begins so; give more of its letters");
 		return;
 	}
 	if (n == 0) {
 		end(r, EXIT_NOTHING, "no message matches");
 		return;
 	}
-	buf_addf(&text, "%zu message%s %s%s", n, n == 1 ? "" : "s", r->dry_run ? "would be " : "", r->verb);
+	buf_addf(&text, "%zu message%s %s%s", n, n == 1 ? "" : "s", r->dry_run ? "would be " : "",
+	         r->verb);
 	if (!r->dry_run)
 		log_info(ev("queue-command"), kv("msg", buf_str(&text)));
 	end(r, EXIT_OK, buf_z(&text));
@@ -443,8 +458,10 @@ set_pause(struct request *r, struct str lane, bool paused)
 	}
 	buf_addf(&text, " %s %s", changed ? "are" : "were already", paused ? "paused" : "going on");
 	if (!saved)
-		buf_addz(&text, ", but this could not be written to the spool and ends with a restart");
-	log_info(ev(paused ? "pause" : "resume"), kv("dom", lane.n > 0 ? buf_str(&r->lane) : STR("*")));
+		buf_addz(&text,
+		         ", but this could not be written to the spool and ends with a restart");
+	log_info(ev(paused ? "pause" : "resume"),
+	         kv("dom", lane.n > 0 ? buf_str(&r->lane) : STR("*")));
 	dispatch_resumed(q->dispatch);
 	end(r, saved ? EXIT_OK : EXIT_FAILED, buf_z(&text));
 	buf_free(&text);
@@ -578,8 +595,8 @@ is_bounded(const struct request *r)
 {
 	const struct store_filter *f = &r->filter;
 
-	return r->all || f->n_ids > 0 || f->lane.n > 0 || f->from.n > 0 || f->to.n > 0 || f->older_ms != 0 ||
-	       f->status != STATUS_ANY;
+	return r->all || f->n_ids > 0 || f->lane.n > 0 || f->from.n > 0 || f->to.n > 0 ||
+	       f->older_ms != 0 || f->status != STATUS_ANY;
 }
 
 enum what { WHAT_LIST, WHAT_SHOW, WHAT_CAT, WHAT_ACT };
@@ -630,7 +647,8 @@ run_queue(struct request *r, struct str rest)
 		;
 	buf_free(&scratch);
 	if (i == ARRAY_LEN(verbs))
-		end(r, EXIT_USAGE, "list, show, cat, retry, delete, hold or release is expected after `queue`");
+		end(r, EXIT_USAGE,
+		    "list, show, cat, retry, delete, hold or release is expected after `queue`");
 	else if ((wrong = parse_rest(r, rest)) != NULL)
 		end(r, EXIT_USAGE, wrong);
 	else

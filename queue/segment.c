@@ -216,7 +216,8 @@ segment_fd(struct segments *s, struct segment *g)
 
 	if (g->fd < 0) {
 		segment_name(name, g);
-		g->fd = openat(s->dirfd, name, (g->sealed ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
+		g->fd = openat(s->dirfd, name,
+		               (g->sealed ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
 		if (g->fd < 0)
 			return -1;
 	}
@@ -277,7 +278,8 @@ segment_make(struct segments *s, struct job *job)
 		break;
 	}
 	if (g->fd < 0) {
-		g->fd = openat(s->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		g->fd = openat(s->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+		               0600);
 		job_step(job, STEP_ALLOCATE, g->fd)->at = g->size;
 		job_step(job, STEP_SYNC, g->fd);
 	}

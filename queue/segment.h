@@ -22,14 +22,14 @@ enum {
 struct segment {
 	uint32_t    seq;
 	uint64_t    salt;
-	int         fd; /* -1: opened when needed */
+	int         fd;   /* -1: opened when needed */
 	struct link open; /* in segments.open, if sealed and open */
 	uint32_t    size, used;
 	uint64_t    live_bytes;
 	uint32_t    n_live;
 	uint64_t    first_batch, last_batch; /* 0: none */
-	bool        sealed; /* nothing is written any more */
-	bool        broken; /* a write to it failed */
+	bool        sealed;                  /* nothing is written any more */
+	bool        broken;                  /* a write to it failed */
 };
 
 struct segments {
@@ -54,7 +54,7 @@ bool segments_scan(struct segments *s, struct buf *why) MUST_USE;
 uint32_t segments_choose_size(uint64_t file_system_bytes);
 
 struct segment *segment_find(const struct segments *s, uint32_t seq);
-struct segment *segment_oldest(const struct segments *s); /* NULL if there is none */
+struct segment *segment_oldest(const struct segments *s);          /* NULL if there is none */
 int             segment_fd(struct segments *s, struct segment *g); /* -1 and errno */
 void            segment_seal(struct segments *s, struct segment *g);
 

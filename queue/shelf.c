@@ -44,7 +44,8 @@ shelf_name(const struct shelf *sh)
 static struct shelf *
 find(const struct shelves *s, struct str lane, uint64_t value)
 {
-	for (struct hash_node *node = hash_first(&s->all, value); node != NULL; node = hash_more(node)) {
+	for (struct hash_node *node = hash_first(&s->all, value); node != NULL;
+	     node = hash_more(node)) {
 		struct shelf *sh = CONTAINER(node, struct shelf, node);
 
 		if (str_eq(shelf_name(sh), lane))

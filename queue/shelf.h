@@ -18,7 +18,7 @@ struct part;
 
 struct shelf {
 	struct hash_node node;
-	struct link      news;    /* in shelves.news: a `work` event is owed */
+	struct link      news; /* in shelves.news: a `work` event is owed */
 	struct list      ready;
 	struct heap      later, released;
 	struct heap_node due;     /* in shelves.due, by the first of `later` */
@@ -35,13 +35,13 @@ struct shelves {
 	size_t      n_ready, n_later;
 };
 
-void          shelves_init(struct shelves *s);
-void          shelves_free(struct shelves *s); /* all shelves are empty by then, or the process ends */
+void shelves_init(struct shelves *s);
+void shelves_free(struct shelves *s); /* all shelves are empty by then, or the process ends */
 struct shelf *shelf_get(struct shelves *s, struct str lane); /* made if it is not there */
 struct shelf *shelf_find(const struct shelves *s, struct str lane);
 struct str    shelf_name(const struct shelf *sh);
 
-void shelf_adopt(struct shelf *sh);                   /* one part more */
+void shelf_adopt(struct shelf *sh);                    /* one part more */
 void shelf_leave(struct shelves *s, struct shelf *sh); /* one part less; the shelf may end */
 
 /* A part that is on no list yet. With a `due_ms` at or before `now_ms` it is ready. */

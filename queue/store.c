@@ -69,7 +69,8 @@ store_body(struct store *s, uint64_t id, uint64_t at, size_t max, store_body_fn 
 }
 
 void
-store_list(struct store *s, const struct store_filter *f, struct store_cursor *c, store_row_fn *fn, void *arg)
+store_list(struct store *s, const struct store_filter *f, struct store_cursor *c, store_row_fn *fn,
+           void *arg)
 {
 	s->ops->list(s, f, c, fn, arg);
 }
@@ -82,7 +83,8 @@ store_cursor_free(struct store_cursor *c)
 }
 
 void
-store_act(struct store *s, const struct store_filter *f, enum store_action a, store_act_fn *fn, void *arg)
+store_act(struct store *s, const struct store_filter *f, enum store_action a, store_act_fn *fn,
+          void *arg)
 {
 	s->ops->act(s, f, a, fn, arg);
 }
@@ -97,12 +99,9 @@ const char *
 store_status_name(enum store_status status)
 {
 	static const char *const names[] = {
-		[STATUS_ANY] = "any",
-		[STATUS_READY] = "ready",
-		[STATUS_ACTIVE] = "active",
-		[STATUS_DEFERRED] = "deferred",
-		[STATUS_HELD] = "held",
-		[STATUS_DAMAGED] = "damaged",
+		[STATUS_ANY] = "any",       [STATUS_READY] = "ready",
+		[STATUS_ACTIVE] = "active", [STATUS_DEFERRED] = "deferred",
+		[STATUS_HELD] = "held",     [STATUS_DAMAGED] = "damaged",
 		[STATUS_DONE] = "done",
 	};
 

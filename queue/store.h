@@ -53,11 +53,11 @@ struct store_part {
 };
 
 struct store_message {
-	struct str               envelope; /* text of lib/mail/envelope.h */
-	uint64_t                 size;     /* of the body */
-	int64_t                  accepted_ms;
-	bool                     derived;  /* the id comes from a parent: remember it after it is done */
-	const struct store_part *parts;    /* each recipient in exactly one */
+	struct str envelope; /* text of lib/mail/envelope.h */
+	uint64_t   size;     /* of the body */
+	int64_t    accepted_ms;
+	bool       derived; /* the id comes from a parent: remember it after it is done */
+	const struct store_part *parts; /* each recipient in exactly one */
 	size_t                   n_parts;
 };
 
@@ -70,7 +70,7 @@ struct store_lease {
 	uint64_t                 id;
 	uint32_t                 part, n_parts;
 	uint64_t                 token;
-	unsigned                 tries; /* attempts counted before this one */
+	unsigned                 tries;   /* attempts counted before this one */
 	bool                     noticed; /* STORE_NOTICED was settled once */
 	struct str               lane, envelope;
 	const struct store_rcpt *rcpts;
@@ -82,7 +82,8 @@ struct store_lease {
 };
 
 /* The end of a commit: leases of all parts that are not on hold (none unless OK). */
-typedef void store_commit_fn(void *arg, enum store_result result, const struct store_lease *leases, size_t n);
+typedef void
+store_commit_fn(void *arg, enum store_result result, const struct store_lease *leases, size_t n);
 
 /* Once for each lease, then once with NULL. */
 typedef void store_lease_fn(void *arg, const struct store_lease *lease);
@@ -91,25 +92,25 @@ struct store_wish {
 	struct str lane;
 	unsigned   max;
 	int64_t    lease_ms;
-	bool       body;               /* false: neither body nor fd is wanted */
-	int64_t    accepted_before_ms; /* not 0: only parts accepted before that, due or not in turn */
-	bool       skip_noticed;
+	bool       body;            /* false: neither body nor fd is wanted */
+	int64_t accepted_before_ms; /* not 0: only parts accepted before that, due or not in turn */
+	bool    skip_noticed;
 };
 
 enum store_verdict {
-	STORE_DONE,    /* every recipient of the part has its end; or the part is given up */
-	STORE_DEFER,   /* a counted attempt: again at due_ms */
-	STORE_HOLD,    /* until released; `why` */
+	STORE_DONE,  /* every recipient of the part has its end; or the part is given up */
+	STORE_DEFER, /* a counted attempt: again at due_ms */
+	STORE_HOLD,  /* until released; `why` */
 	STORE_RELEASE, /* not counted, nothing is written: the part is due at due_ms as if never leased */
 	STORE_NOTICED, /* as RELEASE, but kept: the sender has been told of the delay */
 };
 
 /* `rcpts`: the new states of those the lease named, or fewer: the others stay as they were. */
 struct store_outcome {
-	enum store_verdict       verdict;
-	int64_t                  due_ms;
-	bool                     noticed; /* with DEFER: the sender has been told of the delay as well */
-	struct str               why;
+	enum store_verdict verdict;
+	int64_t            due_ms;
+	bool               noticed; /* with DEFER: the sender has been told of the delay as well */
+	struct str         why;
 	const struct store_rcpt *rcpts;
 	size_t                   n_rcpts;
 };
@@ -118,14 +119,21 @@ struct store_chunk {
 	struct str envelope; /* all of it, in the first chunk */
 	uint64_t   size;     /* of the body */
 	struct str body;
-	int        fd;       /* a large body, in the only chunk; becomes the callee's; else -1 */
+	int        fd; /* a large body, in the only chunk; becomes the callee's; else -1 */
 };
 
 /* NULL: the message is not there or damaged. Comes once. */
 typedef void store_body_fn(void *arg, const struct store_chunk *chunk);
 
-enum store_status { STATUS_ANY, STATUS_READY, STATUS_ACTIVE, STATUS_DEFERRED, STATUS_HELD, STATUS_DAMAGED,
-                    STATUS_DONE /* in rows only */ };
+enum store_status {
+	STATUS_ANY,
+	STATUS_READY,
+	STATUS_ACTIVE,
+	STATUS_DEFERRED,
+	STATUS_HELD,
+	STATUS_DAMAGED,
+	STATUS_DONE /* in rows only */
+};
 
 /*
  * What list and act look for; zero means no condition. Filter and texts must live
@@ -133,9 +141,9 @@ enum store_status { STATUS_ANY, STATUS_READY, STATUS_ACTIVE, STATUS_DEFERRED, ST
  * condition: that is done in the call, at a cost that does not grow with the lane.
  */
 struct store_filter {
-	const struct str *ids;      /* unique prefixes of ids as people see them, or */
+	const struct str *ids; /* unique prefixes of ids as people see them, or */
 	size_t            n_ids;
-	const uint64_t   *exact;    /* whole ids */
+	const uint64_t   *exact; /* whole ids */
 	size_t            n_exact;
 	struct str        lane;     /* canonical domain */
 	struct str        from, to; /* patterns of address_matches() */
@@ -199,16 +207,22 @@ struct store_ops {
 	void (*close)(struct store *s, void (*done)(void *arg), void *arg);
 	struct store_put *(*put)(struct store *s, uint64_t id, int *spill_fd);
 	bool (*write)(struct store_put *p, struct str octets);
-	void (*commit)(struct store_put *p, const struct store_message *m, store_commit_fn *fn, void *arg);
+	void (*commit)(struct store_put *p, const struct store_message *m, store_commit_fn *fn,
+	               void *arg);
 	void (*abort)(struct store_put *p);
 	void (*lease)(struct store *s, const struct store_wish *w, store_lease_fn *fn, void *arg);
-	void (*renew)(struct store *s, uint64_t id, uint32_t part, uint64_t token, int64_t lease_ms);
+	void (*renew)(struct store *s, uint64_t id, uint32_t part, uint64_t token,
+	              int64_t lease_ms);
 	void (*settle)(struct store *s, const struct store_lease *l, const struct store_outcome *o,
 	               store_done_fn *fn, void *arg);
-	void (*body)(struct store *s, uint64_t id, uint64_t at, size_t max, store_body_fn *fn, void *arg);
-	void (*list)(struct store *s, const struct store_filter *f, struct store_cursor *c, store_row_fn *fn, void *arg);
-	void (*act)(struct store *s, const struct store_filter *f, enum store_action a, store_act_fn *fn, void *arg);
-	void (*stats)(const struct store *s, struct store_stats *out); /* a plain look, not an operation */
+	void (*body)(struct store *s, uint64_t id, uint64_t at, size_t max, store_body_fn *fn,
+	             void *arg);
+	void (*list)(struct store *s, const struct store_filter *f, struct store_cursor *c,
+	             store_row_fn *fn, void *arg);
+	void (*act)(struct store *s, const struct store_filter *f, enum store_action a,
+	            store_act_fn *fn, void *arg);
+	void (*stats)(const struct store *s,
+	              struct store_stats *out); /* a plain look, not an operation */
 };
 
 /* What every store begins with. Opening is the twelfth operation: each kind has its own. */
@@ -225,8 +239,10 @@ void store_close(struct store *s, void (*done)(void *arg), void *arg);
  * store_write(). Ends with commit or abort; NULL if nothing can be taken now.
  */
 struct store_put *store_put(struct store *s, uint64_t id, int *spill_fd);
-bool              store_write(struct store_put *p, struct str octets); /* false: wait for `room`, nothing was taken */
-void store_commit(struct store_put *p, const struct store_message *m, store_commit_fn *fn, void *arg);
+bool
+store_write(struct store_put *p, struct str octets); /* false: wait for `room`, nothing was taken */
+void
+store_commit(struct store_put *p, const struct store_message *m, store_commit_fn *fn, void *arg);
 void store_abort(struct store_put *p);
 
 void store_lease(struct store *s, const struct store_wish *w, store_lease_fn *fn, void *arg);
@@ -234,11 +250,14 @@ void store_renew(struct store *s, uint64_t id, uint32_t part, uint64_t token, in
 /* Of the lease only id, part and token count. `fn` may be NULL. */
 void store_settle(struct store *s, const struct store_lease *l, const struct store_outcome *o,
                   store_done_fn *fn, void *arg);
-void store_body(struct store *s, uint64_t id, uint64_t at, size_t max, store_body_fn *fn, void *arg);
+void
+store_body(struct store *s, uint64_t id, uint64_t at, size_t max, store_body_fn *fn, void *arg);
 
-void store_list(struct store *s, const struct store_filter *f, struct store_cursor *c, store_row_fn *fn, void *arg);
+void store_list(struct store *s, const struct store_filter *f, struct store_cursor *c,
+                store_row_fn *fn, void *arg);
 void store_cursor_free(struct store_cursor *c);
-void store_act(struct store *s, const struct store_filter *f, enum store_action a, store_act_fn *fn, void *arg);
+void store_act(struct store *s, const struct store_filter *f, enum store_action a, store_act_fn *fn,
+               void *arg);
 
 void store_stats(const struct store *s, struct store_stats *out);
 

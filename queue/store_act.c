@@ -159,8 +159,8 @@ run_act(struct disk *d, struct later *later)
 static bool
 is_lane_retry(const struct store_filter *f, enum store_action action)
 {
-	return action == ACT_RETRY && f->lane.n > 0 && f->n_ids == 0 && f->n_exact == 0 && f->from.n == 0 &&
-	       f->to.n == 0 && f->older_ms == 0 && f->status == STATUS_DEFERRED;
+	return action == ACT_RETRY && f->lane.n > 0 && f->n_ids == 0 && f->n_exact == 0 &&
+	       f->from.n == 0 && f->to.n == 0 && f->older_ms == 0 && f->status == STATUS_DEFERRED;
 }
 
 struct lane_later {
@@ -181,7 +181,8 @@ say_lane(struct disk *d, struct later *later)
 }
 
 void
-disk_act(struct store *s, const struct store_filter *f, enum store_action action, store_act_fn *fn, void *arg)
+disk_act(struct store *s, const struct store_filter *f, enum store_action action, store_act_fn *fn,
+         void *arg)
 {
 	struct disk      *d = CONTAINER(s, struct disk, base);
 	struct act_later *a;

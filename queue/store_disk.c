@@ -33,10 +33,13 @@ set_sizes(struct disk *d)
 	struct statvfs st;
 	uint64_t       floor;
 
-	d->total_bytes = fstatvfs(d->dirfd, &st) == 0 ? (uint64_t)st.f_blocks * st.f_frsize : UINT64_MAX;
+	d->total_bytes = fstatvfs(d->dirfd, &st) == 0 ? (uint64_t)st.f_blocks * st.f_frsize
+	                                              : UINT64_MAX;
 	floor = d->total_bytes / FLOOR_SHARE;
 	if (d->conf.floor_bytes == 0)
-		d->conf.floor_bytes = floor < FLOOR_MIN ? FLOOR_MIN : floor > FLOOR_MAX ? FLOOR_MAX : floor;
+		d->conf.floor_bytes = floor < FLOOR_MIN   ? FLOOR_MIN
+		                      : floor > FLOOR_MAX ? FLOOR_MAX
+		                                          : floor;
 	if (d->conf.warm_bytes == 0)
 		d->conf.warm_bytes = WARM_BYTES;
 	if (d->conf.queue_bytes == 0)
@@ -81,7 +84,8 @@ destroy(struct disk *d)
 }
 
 struct store *
-store_disk_open(const struct store_disk_conf *conf, const struct store_events *events, void *arg, struct buf *why)
+store_disk_open(const struct store_disk_conf *conf, const struct store_events *events, void *arg,
+                struct buf *why)
 {
 	struct disk *d = mem_zero(sizeof *d);
 
@@ -190,8 +194,9 @@ disk_close(struct store *s, void (*done)(void *arg), void *arg)
 static void
 disk_stats(const struct store *s, struct store_stats *out)
 {
-	const struct disk *d = (const struct disk *)(const void *)s; /* `base` is its first member */
-	struct statvfs     st;
+	const struct disk *d = (const struct disk *)(const void *)
+		s; /* `base` is its first member */
+	struct statvfs st;
 
 	*out = (struct store_stats){
 		.messages = d->index.msgs.n,

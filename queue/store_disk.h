@@ -15,10 +15,11 @@ struct store_disk_conf {
 	bool             read_only;     /* offline: recover in memory, change nothing */
 	const struct io *io;            /* NULL: the real one */
 	uint32_t         segment_bytes; /* 0: by the size of the file system */
-	uint64_t         floor_bytes;   /* less free space: mail is refused; 0: by the size of the file system */
-	size_t           warm_bytes;    /* bodies kept in memory for the first attempt; 0: 64 MiB */
-	size_t           queue_bytes;   /* not yet written mail; over it puts are refused for a moment; 0: 64 MiB */
-	int64_t          lease_ms;      /* of the leases that commit gives; 0: 5 minutes */
+	uint64_t
+		floor_bytes; /* less free space: mail is refused; 0: by the size of the file system */
+	size_t warm_bytes;   /* bodies kept in memory for the first attempt; 0: 64 MiB */
+	size_t queue_bytes; /* not yet written mail; over it puts are refused for a moment; 0: 64 MiB */
+	int64_t lease_ms; /* of the leases that commit gives; 0: 5 minutes */
 };
 
 /*
@@ -26,7 +27,7 @@ struct store_disk_conf {
  * the log and as `change` events. NULL and `why` if the directory cannot be used.
  * `events` must outlive the store; its functions may not be NULL.
  */
-struct store *store_disk_open(const struct store_disk_conf *conf, const struct store_events *events, void *arg,
-                              struct buf *why);
+struct store *store_disk_open(const struct store_disk_conf *conf, const struct store_events *events,
+                              void *arg, struct buf *why);
 
 #endif

@@ -102,12 +102,12 @@ only_waiting(struct part_text *text)
 static bool
 give(struct disk *d, struct part *p, const struct lease_later *l)
 {
-	struct msg       *m = part_msg(p);
-	struct loaded     from;
-	struct part_text  text;
-	uint8_t          *data;
+	struct msg        *m = part_msg(p);
+	struct loaded      from;
+	struct part_text   text;
+	uint8_t           *data;
 	struct store_lease lease;
-	int               fd = -1;
+	int                fd = -1;
 
 	if (!msg_load(d, m, l->wish.body, &from))
 		return false;
@@ -115,18 +115,27 @@ give(struct disk *d, struct part *p, const struct lease_later *l)
 		loaded_free(&from);
 		return false;
 	}
-	if (l->wish.body && (m->flags & MSG_BIG) != 0 && (fd = big_open(d, msg_id(m), m->size)) < 0) {
+	if (l->wish.body && (m->flags & MSG_BIG) != 0 &&
+	    (fd = big_open(d, msg_id(m), m->size)) < 0) {
 		msg_damage(d, m, "the file of its body is gone or has another size");
 	} else {
 		only_waiting(&text);
 		shelf_remove(&d->shelves, p);
 		lease = (struct store_lease){
-			.id = msg_id(m), .part = p->no, .n_parts = m->n_parts,
-			.token = lease_take(d, p, l->wish.lease_ms), .tries = p->tries,
-			.noticed = (p->flags & PART_NOTICED) != 0, .lane = text.lane,
-			.envelope = from.envelope, .rcpts = text.rcpts, .n_rcpts = text.n_rcpts,
-			.accepted_ms = (int64_t)m->accepted_s * 1000, .size = m->size,
-			.body = from.body, .fd = fd,
+			.id = msg_id(m),
+			.part = p->no,
+			.n_parts = m->n_parts,
+			.token = lease_take(d, p, l->wish.lease_ms),
+			.tries = p->tries,
+			.noticed = (p->flags & PART_NOTICED) != 0,
+			.lane = text.lane,
+			.envelope = from.envelope,
+			.rcpts = text.rcpts,
+			.n_rcpts = text.n_rcpts,
+			.accepted_ms = (int64_t)m->accepted_s * 1000,
+			.size = m->size,
+			.body = from.body,
+			.fd = fd,
 		};
 		l->fn(l->arg, &lease);
 	}
@@ -143,7 +152,10 @@ give(struct disk *d, struct part *p, const struct lease_later *l)
 static unsigned
 give_old(struct disk *d, struct shelf *sh, const struct lease_later *l)
 {
-	struct { uint64_t id; uint32_t no; } *found = mem_array(l->wish.max, sizeof *found);
+	struct {
+		uint64_t id;
+		uint32_t no;
+	} *found = mem_array(l->wish.max, sizeof *found);
 	unsigned     n = 0;
 	struct part *p;
 
@@ -206,9 +218,9 @@ disk_lease(struct store *s, const struct store_wish *w, store_lease_fn *fn, void
 /* ---- settling ---- */
 
 static void
-tell(struct block *b)
+tell(const struct disk *d, const struct block *b)
 {
-	if (b->fn != NULL)
+	if (b->fn != NULL && d->closed == NULL)
 		b->fn(b->arg, STORE_OK);
 }
 
@@ -224,7 +236,12 @@ note_state(struct disk *d, const struct block *b, const struct part *p)
 		.noticed = (p->flags & PART_NOTICED) != 0,
 	};
 	struct found f = {
-		.type = RECORD_STATE, .id = b->r.id, .off = b->off, .part = p->no, .parts = &fp, .n_parts = 1,
+		.type = RECORD_STATE,
+		.id = b->r.id,
+		.off = b->off,
+		.part = p->no,
+		.parts = &fp,
+		.n_parts = 1,
 	};
 
 	hint_add(&d->log.hint, &f);
@@ -250,12 +267,13 @@ state_written(struct disk *d, struct block *b, int error)
 		else
 			part_wait(d, p, b->due_ms);
 	}
-	tell(b);
+	tell(d, b);
 	return false;
 }
 
 void
-settle_write(struct disk *d, struct part *p, const struct part_text *text, store_done_fn *fn, void *arg)
+settle_write(struct disk *d, struct part *p, const struct part_text *text, store_done_fn *fn,
+             void *arg)
 {
 	struct buf    lines = BUF(STATE_MAX);
 	struct msg   *m = part_msg(p);
@@ -296,7 +314,7 @@ end_written(struct disk *d, struct block *b, int error)
 			big_drop(d, b->r.id, true);
 	}
 	hint_add(&d->log.hint, &f);
-	tell(b);
+	tell(d, b);
 	return false;
 }
 
@@ -355,7 +373,8 @@ set_text(struct part_text *text, const struct part *p, const struct store_outcom
 }
 
 static void
-settle_text(struct disk *d, struct part *p, const struct store_outcome *o, store_done_fn *fn, void *arg)
+settle_text(struct disk *d, struct part *p, const struct store_outcome *o, store_done_fn *fn,
+            void *arg)
 {
 	struct loaded    from;
 	struct part_text text;
@@ -379,8 +398,8 @@ settle_text(struct disk *d, struct part *p, const struct store_outcome *o, store
 }
 
 void
-disk_settle(struct store *s, const struct store_lease *l, const struct store_outcome *o, store_done_fn *fn,
-            void *arg)
+disk_settle(struct store *s, const struct store_lease *l, const struct store_outcome *o,
+            store_done_fn *fn, void *arg)
 {
 	struct disk *d = disk_of(s);
 	struct part *p = leased_part(d, l->id, l->part, l->token);

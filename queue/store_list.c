@@ -81,7 +81,8 @@ add_part(struct disk *d, struct part *p, struct row_room *r)
 	struct store_row_part *to = &r->parts[r->n];
 	struct part_text      *text = &r->texts[r->n];
 
-	*to = (struct store_row_part){.part = p->no, .lane = shelf_name(p->shelf), .tries = p->tries};
+	*to = (struct store_row_part){
+		.part = p->no, .lane = shelf_name(p->shelf), .tries = p->tries};
 	if (r->from.data != NULL && part_load(d, p, &r->from, text, &r->data[r->n])) {
 		to->why = text->why;
 		to->rcpts = text->rcpts;
@@ -162,7 +163,8 @@ run_list(struct disk *d, struct later *later)
 }
 
 void
-disk_list(struct store *s, const struct store_filter *f, struct store_cursor *c, store_row_fn *fn, void *arg)
+disk_list(struct store *s, const struct store_filter *f, struct store_cursor *c, store_row_fn *fn,
+          void *arg)
 {
 	struct list_later *l = mem_zero(sizeof *l);
 

@@ -154,8 +154,9 @@ static bool
 parts_are_sound(const struct store_message *m)
 {
 	for (size_t i = 0; i < m->n_parts; i++)
-		if (m->parts[i].lane.n == 0 || m->parts[i].lane.n > LANE_MAX || m->parts[i].n_rcpts == 0 ||
-		    str_find(m->parts[i].lane, ' ') >= 0 || str_find(m->parts[i].lane, '\n') >= 0)
+		if (m->parts[i].lane.n == 0 || m->parts[i].lane.n > LANE_MAX ||
+		    m->parts[i].n_rcpts == 0 || str_find(m->parts[i].lane, ' ') >= 0 ||
+		    str_find(m->parts[i].lane, '\n') >= 0)
 			return false;
 	return m->n_parts > 0 && m->n_parts <= UINT32_MAX / 2 && m->envelope.n > 0;
 }
@@ -167,18 +168,19 @@ format_parts(const struct store_message *m, struct buf *out)
 		const struct store_part *p = &m->parts[i];
 
 		part_format(out, &(struct part_text){
-			.no = (uint32_t)i,
-			.state = p->hold ? PART_HOLD : PART_WAIT,
-			.lane = p->lane,
-			.why = p->why,
-			.rcpts = p->rcpts,
-			.n_rcpts = p->n_rcpts,
-		});
+					 .no = (uint32_t)i,
+					 .state = p->hold ? PART_HOLD : PART_WAIT,
+					 .lane = p->lane,
+					 .why = p->why,
+					 .rcpts = p->rcpts,
+					 .n_rcpts = p->n_rcpts,
+				 });
 	}
 }
 
 static struct msg *
-enter(struct disk *d, const struct store_put *p, const struct store_message *sm, const struct block *b)
+enter(struct disk *d, const struct store_put *p, const struct store_message *sm,
+      const struct block *b)
 {
 	struct msg *m = index_add(&d->index, p->id, (uint32_t)sm->n_parts);
 
@@ -206,15 +208,17 @@ leave(struct disk *d, struct msg *m, struct store_put *p, int error)
 		big_drop(d, p->id, false);
 		big_drop(d, p->id, true);
 	}
-	p->fn(p->arg, error == ENOSPC ? STORE_FULL : STORE_UNKNOWN, NULL, 0);
+	if (d->closed == NULL)
+		p->fn(p->arg, error == ENOSPC ? STORE_FULL : STORE_UNKNOWN, NULL, 0);
 	destroy(p);
 }
 
 static void
 note_hint(struct disk *d, const struct msg *m, const struct block *b)
 {
-	struct found_part one, *parts = m->n_parts == 1 ? &one : mem_array(m->n_parts, sizeof *parts);
-	struct found      f = {
+	struct found_part one,
+		*parts = m->n_parts == 1 ? &one : mem_array(m->n_parts, sizeof *parts);
+	struct found f = {
 		.type = RECORD_MSG,
 		.flags = b->r.flags,
 		.id = b->r.id,
@@ -255,7 +259,8 @@ keep_warm(struct disk *d, struct msg *m, struct block *b)
 }
 
 static void
-give_lease(struct disk *d, struct msg *m, struct part *p, const struct part_text *text, struct store_lease *l)
+give_lease(struct disk *d, struct msg *m, struct part *p, const struct part_text *text,
+           struct store_lease *l)
 {
 	*l = (struct store_lease){
 		.id = msg_id(m),
@@ -274,8 +279,8 @@ give_lease(struct disk *d, struct msg *m, struct part *p, const struct part_text
 static void
 give_leases(struct disk *d, struct msg *m, const struct block *b, struct store_put *p)
 {
-	const char        *meta = (const char *)b->data + RECORD_HEAD;
-	struct str         envelope = {meta, b->r.env_len}, rest = {meta + envelope.n, b->r.parts_len};
+	const char *meta = (const char *)b->data + RECORD_HEAD;
+	struct str  envelope = {meta, b->r.env_len}, rest = {meta + envelope.n, b->r.parts_len};
 	struct part_text   few_texts[LEASES_INLINE], *texts = few_texts;
 	struct store_lease few[LEASES_INLINE], *leases = few;
 	size_t             n = 0, n_parts = m->n_parts;
@@ -333,7 +338,8 @@ put_done(struct disk *d, struct block *b, int error)
 	kept = !held && keep_warm(d, m, b);
 	if (kept)
 		b->owner = NULL;
-	give_leases(d, m, b, p);
+	if (d->closed == NULL)
+		give_leases(d, m, b, p);
 	destroy(p);
 	return kept;
 }
@@ -360,12 +366,14 @@ disk_commit(struct store_put *p, const struct store_message *sm, store_commit_fn
 
 	p->fn = fn;
 	p->arg = arg;
-	if (result != STORE_OK || index_find(&d->index, p->id) != NULL || index_has_tomb(&d->index, p->id)) {
+	if (result != STORE_OK || index_find(&d->index, p->id) != NULL ||
+	    index_has_tomb(&d->index, p->id)) {
 		refuse(d, p, result);
 		return;
 	}
 	format_parts(sm, &parts);
-	if (parts.over || 4 * RECORD_HEAD + sm->envelope.n + parts.n + p->body.n > d->segments.size) {
+	if (parts.over ||
+	    4 * RECORD_HEAD + sm->envelope.n + parts.n + p->body.n > d->segments.size) {
 		buf_free(&parts);
 		refuse(d, p, STORE_BAD);
 		return;
