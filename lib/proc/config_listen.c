@@ -163,8 +163,6 @@ option(struct maker *m, struct listen_conf *l, int which, const struct word *w)
 	if (*flag)
 		conf_problem(m, CONF_ERROR, w->at, "\"%s\" stands here twice", options[which]);
 	*flag = true;
-	if (which == OPT_AUTH_REQUIRED)
-		l->auth = l->auth || *flag;
 }
 
 static void
@@ -201,6 +199,7 @@ parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, s
 		conf_problem(m, CONF_ERROR, words[0].at, "\"listen\" begins with an address");
 		conf_hint(m, "write listen :587 %.*s", S(words[0].text));
 	}
+	l.auth = l.auth || l.auth_required;
 	/* A listener without the option that was mistyped would be judged wrongly. */
 	if (m->errors > errors)
 		c->n_listens = first;

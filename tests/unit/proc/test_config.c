@@ -27,6 +27,7 @@ static const struct {
 	{"listen", "192.0.2.1", "192.0.2.1:25", "trust 192.0.2.0/24\n"},
 	{"listen", "127.0.0.1:465 127.0.0.2:465 tls auth-required tls-required", "127.0.0.1:465 tls auth tls-required auth-required | "
 	 "127.0.0.2:465 tls auth tls-required auth-required", "tls %/tls\nusers %/users\n"},
+	{"listen", "127.0.0.1:587 auth-required auth", "127.0.0.1:587 auth auth-required", "users %/users\n"},
 	{"listen", "127.0.0.1:26 proxy 10.0.0.0/8 192.0.2.7 starttls", "127.0.0.1:26 starttls proxy 10.0.0.0/8 192.0.2.7/32", "tls %/tls\n"},
 	{"tls", "%/cert.pem %/key.pem", "%/cert.pem %/key.pem", ""},
 	{"tls", "%/tls", "%/tls/fullchain.pem %/tls/privkey.pem", ""},
