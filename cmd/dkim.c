@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/daemon.h"
 #include "cmd/cmd.h"
+#include "cmd/daemon.h"
 #include "cmd/table.h"
 #include "dkim/key.h"
 #include "lib/mail/address.h"
@@ -57,7 +57,7 @@ failed(struct buf *path, const char *why)
 
 /* ---- names ---- */
 
-/* "mail-202611": the first label of our host name and the month; every server has keys of its own. */
+/* "mail-202611": first label of our host name, and month; every server has keys of its own. */
 static void
 default_selector(const struct config *c, struct buf *out)
 {
@@ -91,7 +91,8 @@ name_keys(struct job *j, const char *selector)
 	buf_add(&ed25519->selector, buf_str(&rsa->selector));
 	buf_addc(&ed25519->selector, 'e');
 	for (size_t i = 0; i < ARRAY_LEN(j->keys); i++)
-		buf_addf(&j->keys[i].path, "%s/%s.pem", buf_z(&j->folder), buf_z(&j->keys[i].selector));
+		buf_addf(&j->keys[i].path, "%s/%s.pem", buf_z(&j->folder),
+		         buf_z(&j->keys[i].selector));
 	buf_free(&wanted);
 	return ok;
 }
@@ -162,11 +163,13 @@ static int
 write_key(struct job *j, struct made *m)
 {
 	struct buf pem = BUF(PEM_LIMIT);
-	int        fd = open(buf_z(&m->path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	bool       ok;
+	int  fd = open(buf_z(&m->path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	bool ok;
 
 	if (fd < 0)
-		return failed(&m->path, errno == EEXIST ? "is there already, and is never overwritten" : strerror(errno));
+		return failed(&m->path, errno == EEXIST
+		                                ? "is there already, and is never overwritten"
+		                                : strerror(errno));
 	m->written = true;
 	key_format_pem(m->key, &pem);
 	ok = fchmod(fd, 0600) == 0 && hand_over(j, fd) && write_text(fd, buf_str(&pem));
@@ -255,7 +258,8 @@ enum form { FORM_ZONE, FORM_STRING, FORM_JSON };
 static void
 print_record(struct job *j, struct made *m, enum form form)
 {
-	struct buf name = BUF(2 * DOMAIN_MAX), txt = BUF(RECORD_LIMIT), zone = BUF(2 * RECORD_LIMIT);
+	struct buf name = BUF(2 * DOMAIN_MAX), txt = BUF(RECORD_LIMIT),
+		   zone = BUF(2 * RECORD_LIMIT);
 
 	buf_addf(&name, "%s._domainkey.", buf_z(&m->selector));
 	buf_add(&name, buf_str(&j->domain));
@@ -314,7 +318,8 @@ tell_daemon(struct job *j)
 	if (daemon_ask(j->c, STR("reload"), &(struct daemon_hooks){0}, NULL, &said) == CMD_OK)
 		fprintf(stderr, "The running daemon signs with them from now on.\n");
 	else
-		cmd_error("reload", buf_z(&said), "the daemon goes on with the keys it had; see `postern check`");
+		cmd_error("reload", buf_z(&said),
+		          "the daemon goes on with the keys it had; see `postern check`");
 	buf_free(&said);
 }
 
@@ -349,7 +354,8 @@ make_keys(struct job *j, const char *selector)
 	buf_free(&why);
 	for (size_t i = 0; i < ARRAY_LEN(j->keys); i++)
 		if (access(buf_z(&j->keys[i].path), F_OK) == 0)
-			return failed(&j->keys[i].path, "is there already, and is never overwritten");
+			return failed(&j->keys[i].path,
+			              "is there already, and is never overwritten");
 	if (!make_folders(j))
 		return CMD_FAILED;
 	if ((code = write_keys(j)) != CMD_OK)
@@ -361,8 +367,7 @@ make_keys(struct job *j, const char *selector)
 	return CMD_OK;
 }
 
-static int
-new(struct job *j)
+static int new (struct job *j)
 {
 	const char *selector = cmd_option(j->c, "--selector"), *domain = cmd_word(j->c);
 
@@ -432,9 +437,9 @@ static int
 list(struct job *j)
 {
 	static const struct column columns[] = {
-		{"domain", "DOMAIN", SHOW_TEXT, false},  {"selector", "SELECTOR", SHOW_TEXT, true},
-		{"type", "TYPE", SHOW_TEXT, true},       {"bits", "BITS", SHOW_NUMBER, true},
-		{"age_ms", "AGE", SHOW_SPAN_MS, true},   {"file", "FILE", SHOW_TEXT, false},
+		{"domain", "DOMAIN", SHOW_TEXT, false}, {"selector", "SELECTOR", SHOW_TEXT, true},
+		{"type", "TYPE", SHOW_TEXT, true},      {"bits", "BITS", SHOW_NUMBER, true},
+		{"age_ms", "AGE", SHOW_SPAN_MS, true},  {"file", "FILE", SHOW_TEXT, false},
 	};
 	struct table *t = NULL;
 	size_t        n = 0;
@@ -451,7 +456,8 @@ list(struct job *j)
 	if (t != NULL)
 		table_finish(t);
 	if (n == 0 && !j->c->json)
-		cmd_error("dkim", "there is no key: mail goes out unsigned", "`postern dkim new DOMAIN` makes some");
+		cmd_error("dkim", "there is no key: mail goes out unsigned",
+		          "`postern dkim new DOMAIN` makes some");
 	return n > 0 ? CMD_OK : CMD_NOTHING;
 }
 
@@ -482,7 +488,7 @@ cmd_dkim(struct cmd *c)
 		buf_init(&j.keys[i].path, PATH_LIMIT);
 	}
 	if (verb != NULL && strcmp(verb, "new") == 0)
-		code = new(&j);
+		code = new (&j);
 	else if (verb != NULL && strcmp(verb, "list") == 0)
 		code = list(&j);
 	else

@@ -22,11 +22,11 @@ struct bodyhash {
 	EVP_MD_CTX *sha;
 	enum canon  canon;
 	size_t      line_ends; /* seen, and hashed only when something follows them */
-	bool        blank;     /* relaxed: white space seen, hashed as one SP only if the line goes on */
-	bool        cr;        /* the last piece ended with CR: half a line end, or an octet of its own */
-	bool        content;   /* something was hashed */
-	size_t      staged;
-	char        stage[STAGE];
+	bool   blank;   /* relaxed: white space seen, hashed as one SP only if the line goes on */
+	bool   cr;      /* the last piece ended with CR: half a line end, or an octet of its own */
+	bool   content; /* something was hashed */
+	size_t staged;
+	char   stage[STAGE];
 };
 
 static const struct str names[] = {
@@ -180,7 +180,7 @@ is_wsp(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* White space that relaxed must change or cannot judge yet: a tab, or a blank that something else than a word follows. */
+/* White space that relaxed must change or cannot judge yet: a tab, or a blank before no word. */
 static bool
 is_rough(struct str s, size_t i)
 {
@@ -200,7 +200,7 @@ first_set(uint64_t octets)
 #endif
 }
 
-/* The same for LANE octets at once: the place of the first one, or LANE. Reads one octet more. */
+/* The same for LANE octets at once: the place of the first, or LANE. Reads one octet more. */
 static size_t
 find_rough(const char *p)
 {
@@ -210,7 +210,8 @@ find_rough(const char *p)
 	memcpy(&here, p, sizeof here);
 	memcpy(&next, p + 1, sizeof next);
 	found = (lane)(here == '\t') |
-	        ((lane)(here == ' ') & ((lane)(next == ' ') | (lane)(next == '\t') | (lane)(next == '\r')));
+	        ((lane)(here == ' ') &
+	         ((lane)(next == ' ') | (lane)(next == '\t') | (lane)(next == '\r')));
 	memcpy(half, &found, sizeof half);
 	if (half[0] != 0)
 		return first_set(half[0]);

@@ -4,7 +4,8 @@
  *
  * Takes the body as it goes on the wire (CRLF line ends, no dot-stuffing) in
  * pieces of any size; how it is cut makes no difference. RFC 6376 sections
- * 3.4.3 and 3.4.4. One object serves one message after another: making one costs more than restarting it.
+ * 3.4.3 and 3.4.4. One object serves one message after another: making one costs
+ * more than restarting it.
  */
 #ifndef DKIM_BODYHASH_H
 #define DKIM_BODYHASH_H
@@ -34,7 +35,7 @@ void bodyhash_finish(struct bodyhash *h, unsigned char digest[BODYHASH_OCTETS]);
 /* The same, written as base64: the value of bh=. */
 void bodyhash_finish_text(struct bodyhash *h, struct buf *out);
 
-/* "relaxed" or "simple", as in c= and in the envelope's bh_canon; parse says false to anything else. */
+/* "relaxed" or "simple", as in c= and in the envelope's bh_canon; case matters. */
 struct str canon_name(enum canon canon);
 bool       canon_parse(struct str name, enum canon *canon) MUST_USE;
 

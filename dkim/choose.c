@@ -12,7 +12,7 @@ find(const struct config *c, struct str domain)
 	return NULL;
 }
 
-/* The domain without its first label; empty when only one is left. Address literals have no parent. */
+/* The domain without its first label; empty if there was but one, or if it is a literal. */
 static struct str
 parent(struct str domain)
 {

@@ -9,12 +9,14 @@ enum { INSTANCES_MAX = 32 };
 
 enum cover {
 	AS_PRESENT,
-	ONE_MORE,            /* also when there is none */
+	ONE_MORE, /* also when there is none */
 	ONE_MORE_IF_PRESENT,
-	IF_RESENT,           /* as present, when the resent block is on top */
+	IF_RESENT, /* as present, when the resent block is on top */
 };
 
+/* clang-format off */
 #define NAME(literal) {(literal), sizeof(literal) - 1}
+/* clang-format on */
 
 /*
  * In the order of h=. Sender and most List-* fields are added by mailing lists
@@ -159,7 +161,8 @@ fields_select(struct str head, enum canon canon, struct buf *names, struct buf *
 			add_name(names, row);
 			canon_field(data, &s.found[s.first[row] + i - 1], canon);
 		}
-		if (n == s.total[row] && (cover == ONE_MORE || (cover == ONE_MORE_IF_PRESENT && n > 0)))
+		if (n == s.total[row] &&
+		    (cover == ONE_MORE || (cover == ONE_MORE_IF_PRESENT && n > 0)))
 			add_name(names, row);
 	}
 	free(s.found);

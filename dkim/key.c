@@ -77,7 +77,8 @@ decode(struct str pem)
 	EVP_PKEY *pkey = NULL;
 	BIO      *bio;
 
-	if (pem.n > INT32_MAX || (bio = BIO_new_mem_buf(pem.n > 0 ? pem.p : "", (int)pem.n)) == NULL)
+	if (pem.n > INT32_MAX ||
+	    (bio = BIO_new_mem_buf(pem.n > 0 ? pem.p : "", (int)pem.n)) == NULL)
 		return NULL;
 	pkey = PEM_read_bio_PrivateKey(bio, NULL, no_phrase, NULL);
 	BIO_free(bio);
@@ -115,8 +116,8 @@ prepare(struct key *k, struct buf *why)
 	if (!ok)
 		buf_addz(why, "is refused by OpenSSL");
 	else if (k->type == KEY_RSA && key_bits(k) < LEAST_BITS)
-		buf_addf(why, "is an RSA key of %u bits; receivers ignore keys under %d", key_bits(k),
-		         LEAST_BITS);
+		buf_addf(why, "is an RSA key of %u bits; receivers ignore keys under %d",
+		         key_bits(k), LEAST_BITS);
 	return ok && !(k->type == KEY_RSA && key_bits(k) < LEAST_BITS);
 }
 
@@ -205,7 +206,7 @@ key_format_pem(const struct key *k, struct buf *out)
 	BIO_free(bio);
 }
 
-/* RSA: SubjectPublicKeyInfo, which verifiers expect though RFC 6376 errata argue; Ed25519: the octets alone. */
+/* RSA: SubjectPublicKeyInfo; Ed25519: the octets alone (RFC 8463 section 4.2). */
 void
 key_format_record(const struct key *k, struct buf *out)
 {

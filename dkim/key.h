@@ -11,7 +11,8 @@
 
 struct key;
 
-enum { KEY_RSA_BITS = 2048 }; /* of new keys: larger ones do not fit a DNS answer, nor all verifiers */
+/* Of new keys: the record of a larger one fits no DNS answer of 512 octets. */
+enum { KEY_RSA_BITS = 2048 };
 
 /*
  * Read PEM (PKCS#8 or PKCS#1). NULL with the reason appended to `why`, such that

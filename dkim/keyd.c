@@ -17,7 +17,7 @@
 #include "lib/util/mem.h"
 
 enum {
-	SIGNS_A_TURN = 8,    /* answers leave between two of these, while the rest is being signed */
+	SIGNS_A_TURN = 8, /* answers leave between two of these, while the rest is being signed */
 	WAITING_MAX = 16384, /* requests of all peers; more than all deliveries have leases */
 	DIGEST = 32,
 	SIGNATURE_MAX = 2048,
@@ -98,7 +98,7 @@ find_key(const struct keyd *d, struct str domain, struct str selector)
 	return NULL;
 }
 
-/* The supervisor has checked the key before; that it does not load here is not for the peer to know in detail. */
+/* The supervisor has checked the key before; why it fails here is for the log, not for peers. */
 static void
 hold_key(struct hash *keys, struct str domain, const struct dkim_key_conf *conf)
 {
@@ -138,7 +138,8 @@ take_config(void *self, struct config *c)
 static void
 answer(struct peer *p, uint64_t id, struct str signature, const char *why)
 {
-	struct wire_signed m = {.id = id, .ok = why == NULL, .signature = signature, .why = str_of(why)};
+	struct wire_signed m = {
+		.id = id, .ok = why == NULL, .signature = signature, .why = str_of(why)};
 
 	p->keyd->n_signed += why == NULL;
 	p->keyd->n_refused += why != NULL;

@@ -12,7 +12,7 @@
 #include "lib/util/mem.h"
 
 enum {
-	LINE = 78,           /* RFC 5322 section 2.1.1 */
+	LINE = 78, /* RFC 5322 section 2.1.1 */
 	TEXT_MAX = 64 * 1024,
 	SIGNATURE_MAX = 2048, /* RSA of 16384 bits */
 };
@@ -127,7 +127,7 @@ make_text(struct part *p, const struct dkim_conf *conf, struct str names, struct
 	buf_free(&canon);
 }
 
-/* Section 3.7: the fields of h=, and behind them the signature field itself, unsigned and unended. */
+/* Section 3.7: the fields of h=, and behind them this field, unsigned and without its CRLF. */
 static void
 make_digest(struct part *p, struct buf *data, enum canon canon)
 {
@@ -153,7 +153,8 @@ static bool
 is_body_hash(struct str text)
 {
 	struct buf octets = BUF(BODYHASH_TEXT);
-	bool       ok = text.n == BODYHASH_TEXT && base64_decode(&octets, text) && octets.n == BODYHASH_OCTETS;
+	bool       ok = text.n == BODYHASH_TEXT && base64_decode(&octets, text) &&
+	          octets.n == BODYHASH_OCTETS;
 
 	buf_free(&octets);
 	return ok;

@@ -10,7 +10,9 @@ enum { RCPTS_MAX = 100000 };
 
 enum kind { TEXT, FLAG, TIME, SIZE, COUNT, RET, RCPT_TO, RCPT_ORCPT, RCPT_NOTIFY };
 
+/* clang-format off */
 #define KEY(literal) {(literal), sizeof(literal) - 1}
+/* clang-format on */
 
 /* In the order in which they are written; the lines of a recipient follow its "to". */
 static const struct {

@@ -16,7 +16,8 @@ is_wsp(char c)
 void
 header_split(struct str message, struct str *head, struct str *body)
 {
-	ptrdiff_t end = str_starts(message, STR("\r\n")) ? 0 : str_find_str(message, STR("\r\n\r\n"));
+	ptrdiff_t end = str_starts(message, STR("\r\n")) ? 0
+	                                                 : str_find_str(message, STR("\r\n\r\n"));
 
 	if (end < 0) {
 		*head = message;

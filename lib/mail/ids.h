@@ -22,13 +22,13 @@ struct ids {
 };
 
 uint64_t ids_next(struct ids *ids); /* never 0; goes on counting when the clock steps back */
-int64_t  id_time_ms(uint64_t id);
+int64_t  id_time_ms(uint64_t id); /* 0 for derived ids, which hold no time and sort last */
 
 void id_format(struct buf *out, uint64_t id);
-bool id_parse(struct str text, uint64_t *id) MUST_USE; /* whole ids, any case; o/0, i/l/1 folded */
+bool id_parse(struct str text, uint64_t *id) MUST_USE; /* whole, any case; o is 0, i and l 1 */
 bool id_has_prefix(uint64_t id, struct str prefix);
 
-/* An id derived from a parent, the same every time (bounces: RFC 3464), never equal to a made one. */
+/* An id derived from a parent, the same every time (for bounces), never equal to a made one. */
 uint64_t id_derive(uint64_t parent, unsigned part, unsigned kind);
 
 #endif

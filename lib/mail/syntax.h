@@ -15,7 +15,7 @@ bool syntax_is_ascii(struct str s); /* no octet over 127 */
 
 bool syntax_is_atext(char c); /* RFC 5322 section 3.2.3, and any octet over 127 */
 
-/* How many octets at the start of `s` form a quoted string with its quotes; 0: none, or it does not end. */
+/* Octets of the quoted string at the start of `s`, quotes included; 0: none, or without end. */
 size_t syntax_quoted(struct str s);
 
 bool syntax_local(struct str s);   /* dot-string or quoted string, of any length */

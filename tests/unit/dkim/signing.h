@@ -7,6 +7,7 @@
 #include "lib/proc/config.h"
 
 /* Append the signature fields for `message`. False if a key does not load or sign. */
-bool signing_fields(struct str message, const struct dkim_conf *conf, int64_t time_s, struct buf *out);
+bool
+signing_fields(struct str message, const struct dkim_conf *conf, int64_t time_s, struct buf *out);
 
 #endif

@@ -41,7 +41,8 @@ main(int argc, char **argv)
 		buf_init(pem, 1 << 16);
 		files_read(pem, argv[i] + equals + 1);
 		k->selector = str_sub(word, 0, (size_t)equals);
-		k->type = str_find_str(str_of(argv[i]), STR("ed25519")) >= 0 ? KEY_ED25519 : KEY_RSA;
+		k->type = str_find_str(str_of(argv[i]), STR("ed25519")) >= 0 ? KEY_ED25519
+		                                                             : KEY_RSA;
 		k->pem = buf_str(pem);
 	}
 	files_read(&message, "/dev/stdin");

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <openssl/sha.h>
 #include <string.h>
@@ -90,11 +90,27 @@ reference(enum canon canon, struct str body, struct buf *out)
 static void
 random_bodies_agree_with_the_letter_of_the_rfc(void **state)
 {
-	static const char *const atoms[] = {" ", "  ", "\t", " \t", "\r\n", "\r\n\r\n", "\r", "\n", " \r\n",
-	                                    "\t\r\n", "a", "word", " a b c d e f", "\r\r\n", "\n\r", ".", "\0",
-	                                    "a long run of text that needs no change at all, more than one lane"};
+	static const char *const atoms[] = {
+		" ",
+		"  ",
+		"\t",
+		" \t",
+		"\r\n",
+		"\r\n\r\n",
+		"\r",
+		"\n",
+		" \r\n",
+		"\t\r\n",
+		"a",
+		"word",
+		" a b c d e f",
+		"\r\r\n",
+		"\n\r",
+		".",
+		"\0",
+		"a long run of text that needs no change at all, more than one lane"};
 	struct bodyhash *h = bodyhash_create(CANON_SIMPLE);
-	struct buf       body = BUF(1 << 16), want = BUF(1 << 16), text = BUF(100), known = BUF(100);
+	struct buf body = BUF(1 << 16), want = BUF(1 << 16), text = BUF(100), known = BUF(100);
 
 	(void)state;
 	random_hook(1);

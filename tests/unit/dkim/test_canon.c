@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "dkim/canon.h"
@@ -37,8 +37,8 @@ fields_are_relaxed(void **state)
 	static const struct {
 		const char *raw, *relaxed;
 	} rows[] = {
-		{"A: X\r\n", "a:X\r\n"},                              /* RFC 6376 section 3.4.5 */
-		{"B : Y\t\r\n\tZ  \r\n", "b:Y Z\r\n"},                /* the same */
+		{"A: X\r\n", "a:X\r\n"},               /* RFC 6376 section 3.4.5 */
+		{"B : Y\t\r\n\tZ  \r\n", "b:Y Z\r\n"}, /* the same */
 		{"SUBJect:\r\n \r\n a\r\n", "subject:a\r\n"},
 		{"A:\r\n", "a:\r\n"},
 		{"A: \t \r\n", "a:\r\n"},

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <string.h>
 
@@ -15,22 +15,24 @@ static const struct {
 	const char *head, *names;
 } rows[] = {
 	{"From: a\r\nTo: b\r\nSubject: c\r\nDate: d\r\nMessage-ID: e\r\n",
-	 "from:from:to:to:cc:subject:subject:date:date:message-id:message-id:" ALWAYS_LEFT},
+         "from:from:to:to:cc:subject:subject:date:date:message-id:message-id:" ALWAYS_LEFT},
 	{"", "from:to:cc:subject:date:message-id:" ALWAYS_LEFT},
 	{"To: a\r\nto: b\r\nTO: c\r\n", "from:to:to:to:to:cc:subject:date:message-id:" ALWAYS_LEFT},
 	{"Received: x\r\nReturn-Path: x\r\nX-A: x\r\nDKIM-Signature: x\r\nARC-Seal: x\r\nBcc: x\r\nComments: x\r\n"
-	 "Keywords: x\r\nAuthentication-Results: x\r\n",
-	 "from:to:cc:subject:date:message-id:" ALWAYS_LEFT},
+         "Keywords: x\r\nAuthentication-Results: x\r\n",
+         "from:to:cc:subject:date:message-id:" ALWAYS_LEFT},
 	{"Sender: a\r\nList-Id: b\r\nReferences: c\r\nIn-Reply-To: d\r\n",
-	 "from:to:cc:subject:date:message-id:" ALWAYS_LEFT ":sender:in-reply-to:references:list-id"},
+         "from:to:cc:subject:date:message-id:" ALWAYS_LEFT
+         ":sender:in-reply-to:references:list-id"},
 	{"List-Unsubscribe: a\r\nList-Unsubscribe-Post: b\r\n",
-	 "from:to:cc:subject:date:message-id:" ALWAYS_LEFT
-	 ":list-unsubscribe:list-unsubscribe:list-unsubscribe-post:list-unsubscribe-post"},
+         "from:to:cc:subject:date:message-id:" ALWAYS_LEFT
+         ":list-unsubscribe:list-unsubscribe:list-unsubscribe-post:list-unsubscribe-post"},
 	{"Received: x\r\nResent-From: a\r\nResent-Date: b\r\nFrom: c\r\n",
-	 "from:from:to:cc:subject:date:message-id:" ALWAYS_LEFT ":resent-from:resent-date"},
+         "from:from:to:cc:subject:date:message-id:" ALWAYS_LEFT ":resent-from:resent-date"},
 	{"From: c\r\nResent-From: a\r\n", "from:from:to:cc:subject:date:message-id:" ALWAYS_LEFT},
 	{"From : a\r\nno field\r\nFeedback-ID: f\r\nAuto-Submitted: g\r\nOrganization: h\r\nContent-ID: i\r\n",
-	 "from:from:to:cc:subject:date:message-id:" ALWAYS_LEFT ":content-id:feedback-id:auto-submitted:organization"},
+         "from:from:to:cc:subject:date:message-id:" ALWAYS_LEFT
+         ":content-id:feedback-id:auto-submitted:organization"},
 };
 
 static void
@@ -57,7 +59,8 @@ names_are_chosen(void **state)
 static void
 many_instances_are_covered_from_below(void **state)
 {
-	struct buf head = BUF(1 << 20), names = BUF(1 << 16), data = BUF(1 << 16), want = BUF(1 << 16);
+	struct buf head = BUF(1 << 20), names = BUF(1 << 16), data = BUF(1 << 16),
+		   want = BUF(1 << 16);
 
 	(void)state;
 	for (unsigned i = 0; i < 1000; i++)

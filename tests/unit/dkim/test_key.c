@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <string.h>
 
@@ -125,7 +125,7 @@ static void
 new_keys_come_back_from_their_text(void **state)
 {
 	static const enum key_type types[] = {KEY_RSA, KEY_ED25519};
-	struct buf                 pem = BUF(1 << 16), one = BUF(4096), two = BUF(4096), why = BUF(1000);
+	struct buf pem = BUF(1 << 16), one = BUF(4096), two = BUF(4096), why = BUF(1000);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {

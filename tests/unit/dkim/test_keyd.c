@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The whole role in a child process; this one plays its supervisor and two deliveries. */
-#include <setjmp.h>
+/* The whole role in a child process; this one plays its supervisor and two deliveries. */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -108,7 +107,8 @@ wait_for(unsigned n)
 static void
 pair(int fds[2])
 {
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+	                 0);
 }
 
 /* What the supervisor would send: read from a file, cut to what keyd may see. */
@@ -121,8 +121,10 @@ send_config(bool with_rsa, uint32_t generation)
 	struct config *c;
 
 	assert_true(fd >= 0);
-	dprintf(fd, "hostname mail.example.org\nuser-account root\ndomains example.org\nlisten 127.0.0.1:2599\n"
-	            "dkim example.org { key ed %s/keys/ed25519.pkcs8.pem\n", CORPUS);
+	dprintf(fd,
+	        "hostname mail.example.org\nuser-account root\ndomains example.org\nlisten 127.0.0.1:2599\n"
+	        "dkim example.org { key ed %s/keys/ed25519.pkcs8.pem\n",
+	        CORPUS);
 	if (with_rsa)
 		dprintf(fd, "key rsa %s/keys/rsa2048.pkcs8.pem\n", CORPUS);
 	dprintf(fd, "}\n");
@@ -214,7 +216,10 @@ stop(void **state)
 static void
 ask(struct side *s, uint64_t id, const char *selector, struct str digest)
 {
-	struct wire_sign m = {.id = id, .domain = STR("example.org"), .selector = str_of(selector), .digest = digest};
+	struct wire_sign m = {.id = id,
+	                      .domain = STR("example.org"),
+	                      .selector = str_of(selector),
+	                      .digest = digest};
 
 	channel_send(s->channel, WIRE_SIGN, &m, -1);
 }
@@ -251,9 +256,12 @@ bad_requests_are_answered(void **state)
 		size_t      n;
 		const char *why;
 	} rows[] = {
-		{"other", 32, "there is no such key"}, {"", 32, "there is no such key"},
-		{"RSA", 32, "there is no such key"},   {"rsa", 31, "the digest has not 32 octets"},
-		{"rsa", 33, "the digest has not 32 octets"}, {"ed", 0, "the digest has not 32 octets"},
+		{"other", 32, "there is no such key"},
+		{"", 32, "there is no such key"},
+		{"RSA", 32, "there is no such key"},
+		{"rsa", 31, "the digest has not 32 octets"},
+		{"rsa", 33, "the digest has not 32 octets"},
+		{"ed", 0, "the digest has not 32 octets"},
 	};
 
 	(void)state;
@@ -309,10 +317,10 @@ hostile_octets_end_only_their_channel(void **state)
 	(void)state;
 	random_hook(1);
 	for (unsigned round = 0; round < 50; round++) {
-		char          noise[600];
-		int           fd = add_peer();
+		char           noise[600];
+		int            fd = add_peer();
 		struct timeval patience = {.tv_sec = 10};
-		ssize_t       n;
+		ssize_t        n;
 
 		random_bytes(noise, sizeof noise);
 		if (round % 2 == 0) { /* a plausible header, so that the decoder sees the rest */
@@ -321,7 +329,8 @@ hostile_octets_end_only_their_channel(void **state)
 			memcpy(noise, head, sizeof head);
 		}
 		assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
-		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+		assert_int_equal(
+			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
 		ask(&one, round, "ed", (struct str){digest, sizeof digest});
 		wait_for(1);
 		assert_true(one.ok && one.id == round);

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <string.h>
 
@@ -65,10 +65,12 @@ the_test_verifier_knows_the_rfcs(void **state)
 
 			files_corpus(&message, "dkim-known", rows[i].file);
 			why = verify(buf_str(&message), rows[i].which, str_of(dns[k].txt));
-			print_message("%s with %s: %s\n", rows[i].file, dns[k].name, why == NULL ? "pass" : why);
+			print_message("%s with %s: %s\n", rows[i].file, dns[k].name,
+			              why == NULL ? "pass" : why);
 			assert_int_equal(why == NULL, strcmp(dns[k].name, rows[i].name) == 0);
 			message.p[message.n - 10] ^= 1;
-			assert_non_null(verify(buf_str(&message), rows[i].which, str_of(dns[k].txt)));
+			assert_non_null(
+				verify(buf_str(&message), rows[i].which, str_of(dns[k].txt)));
 			buf_free(&message);
 		}
 }
@@ -126,9 +128,11 @@ the_field_is_as_expected(void **state)
 		"\th=from:from:to:to:cc:subject:subject:date:date:message-id:message-id:\r\n"
 		"\treply-to:mime-version:content-type:content-transfer-encoding;\r\n"
 		"\tbh=";
-	struct dkim_key_conf key = {.selector = STR("mail-202611e"), .type = KEY_ED25519, .pem = buf_str(&ed_pem)};
-	struct dkim_conf     conf = {.domain = STR("example.org"), .keys = &key, .n_keys = 1, .simple_body = true};
-	struct buf           one = BUF(1 << 16), two = BUF(1 << 16), tag = BUF(1000);
+	struct dkim_key_conf key = {
+		.selector = STR("mail-202611e"), .type = KEY_ED25519, .pem = buf_str(&ed_pem)};
+	struct dkim_conf conf = {
+		.domain = STR("example.org"), .keys = &key, .n_keys = 1, .simple_body = true};
+	struct buf one = BUF(1 << 16), two = BUF(1 << 16), tag = BUF(1000);
 
 	(void)state;
 	assert_true(signing_fields(message, &conf, 1795428431, &one));
@@ -162,9 +166,10 @@ added_fields_break_the_signature(void **state)
 		{"Sender: list@lists.example\r\n", false},
 		{"List-Id: list\r\n", false},
 	};
-	struct dkim_key_conf key = {.selector = STR("ed"), .type = KEY_ED25519, .pem = buf_str(&ed_pem)};
-	struct dkim_conf     conf = {.domain = STR("example.org"), .keys = &key, .n_keys = 1};
-	struct buf           fields = BUF(1 << 16), out = BUF(1 << 20);
+	struct dkim_key_conf key = {
+		.selector = STR("ed"), .type = KEY_ED25519, .pem = buf_str(&ed_pem)};
+	struct dkim_conf conf = {.domain = STR("example.org"), .keys = &key, .n_keys = 1};
+	struct buf       fields = BUF(1 << 16), out = BUF(1 << 20);
 
 	(void)state;
 	assert_true(signing_fields(vectors[0].message, &conf, 1, &fields));
@@ -174,7 +179,8 @@ added_fields_break_the_signature(void **state)
 		buf_addz(&out, rows[i].added);
 		buf_add(&out, buf_str(&fields));
 		buf_add(&out, vectors[0].message);
-		assert_int_equal(verify(buf_str(&out), 0, record("ed25519.pkcs8.pem")) != NULL, rows[i].breaks);
+		assert_int_equal(verify(buf_str(&out), 0, record("ed25519.pkcs8.pem")) != NULL,
+		                 rows[i].breaks);
 	}
 	buf_free(&fields);
 	buf_free(&out);
@@ -183,9 +189,12 @@ added_fields_break_the_signature(void **state)
 static void
 long_and_foreign_names_are_written(void **state)
 {
-	struct dkim_key_conf key = {.selector = STR("sch\xc3\xbc" "ssel"), .type = KEY_ED25519, .pem = buf_str(&ed_pem)};
-	struct dkim_conf     conf = {.domain = STR("xn--bcher-kva.example"), .keys = &key, .n_keys = 1};
-	struct buf           out = BUF(1 << 20), tag = BUF(1000), head = BUF(1 << 16);
+	struct dkim_key_conf key = {.selector = STR("sch\xc3\xbc"
+	                                            "ssel"),
+	                            .type = KEY_ED25519,
+	                            .pem = buf_str(&ed_pem)};
+	struct dkim_conf conf = {.domain = STR("xn--bcher-kva.example"), .keys = &key, .n_keys = 1};
+	struct buf       out = BUF(1 << 20), tag = BUF(1000), head = BUF(1 << 16);
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++)
@@ -206,7 +215,9 @@ static void
 nothing_half_signed_gets_out(void **state)
 {
 	static const char *const hashes[] = {
-		"", "short", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+		"",
+		"short",
+		"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
 		"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSu\r\n=",
 	};
 	struct dkim_key_conf keys[] = {
@@ -220,7 +231,8 @@ nothing_half_signed_gets_out(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(hashes); i++)
 		assert_null(dkim_sign_start(STR("From: a\r\n"), &conf, str_of(hashes[i]), 1));
-	s = dkim_sign_start(STR("From: a\r\n"), &conf, STR("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="), 1);
+	s = dkim_sign_start(STR("From: a\r\n"), &conf,
+	                    STR("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="), 1);
 	assert_int_equal(dkim_sign_count(s), 2);
 	assert_false(dkim_sign_finish(s, &out));
 	dkim_sign_put(s, 1, STR("signature"));
@@ -230,7 +242,8 @@ nothing_half_signed_gets_out(void **state)
 	assert_true(dkim_sign_finish(s, &out));
 	dkim_sign_destroy(s);
 	conf.n_keys = 0;
-	assert_null(dkim_sign_start(STR_NONE, &conf, STR("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="), 1));
+	assert_null(dkim_sign_start(STR_NONE, &conf,
+	                            STR("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="), 1));
 	dkim_sign_destroy(NULL);
 	buf_free(&out);
 }

@@ -77,7 +77,8 @@ is_signature_ok(struct str record, struct str data, struct str signature)
 
 		ok = EVP_Digest(data.p, data.n, digest, &n, EVP_sha256(), NULL) == 1 &&
 		     EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1 &&
-		     EVP_DigestVerify(ctx, (const unsigned char *)signature.p, signature.n, digest, n) == 1;
+		     EVP_DigestVerify(ctx, (const unsigned char *)signature.p, signature.n, digest,
+		                      n) == 1;
 	} else if (pkey != NULL) {
 		ok = EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, pkey) == 1 &&
 		     EVP_DigestVerify(ctx, (const unsigned char *)signature.p, signature.n,
@@ -121,17 +122,17 @@ add_unsigned(struct buf *out, const struct field *f, enum canon canon)
 const char *
 verify(struct str message, size_t which, struct str record)
 {
-	struct str       head, body;
-	struct field     f;
-	enum canon       header_canon, body_canon;
-	struct buf       tag = BUF(1 << 16), data = BUF(1 << 20), bh = BUF(100), signature = BUF(4096);
+	struct str   head, body;
+	struct field f;
+	enum canon   header_canon, body_canon;
+	struct buf   tag = BUF(1 << 16), data = BUF(1 << 20), bh = BUF(100), signature = BUF(4096);
 	struct bodyhash *hash;
 	const char      *why = NULL;
 	ptrdiff_t        slash;
 
 	header_split(message, &head, &body);
-	if (!header_find(head, STR("DKIM-Signature"), which, &f) || !verify_tag(f.value, "c", &tag) ||
-	    (slash = str_find(buf_str(&tag), '/')) < 0 ||
+	if (!header_find(head, STR("DKIM-Signature"), which, &f) ||
+	    !verify_tag(f.value, "c", &tag) || (slash = str_find(buf_str(&tag), '/')) < 0 ||
 	    !canon_parse(str_sub(buf_str(&tag), 0, (size_t)slash), &header_canon) ||
 	    !canon_parse(str_skip(buf_str(&tag), (size_t)slash + 1), &body_canon))
 		return "no signature that we can read";
@@ -144,8 +145,9 @@ verify(struct str message, size_t which, struct str record)
 	if (verify_tag(f.value, "h", &tag))
 		verify_headers(&data, head, buf_str(&tag), header_canon);
 	add_unsigned(&data, &f, header_canon);
-	if (why == NULL && (!verify_tag(f.value, "b", &tag) || !base64_decode(&signature, buf_str(&tag)) ||
-	                    !is_signature_ok(record, buf_str(&data), buf_str(&signature))))
+	if (why == NULL &&
+	    (!verify_tag(f.value, "b", &tag) || !base64_decode(&signature, buf_str(&tag)) ||
+	     !is_signature_ok(record, buf_str(&data), buf_str(&signature))))
 		why = "the signature is wrong";
 	buf_free(&tag);
 	buf_free(&data);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* verify - a plain DKIM verifier for tests, written from RFC 6376 section 6 and not from our signer. */
+/* verify - a plain DKIM verifier for tests, made from RFC 6376 section 6, not from our signer. */
 #ifndef TESTS_DKIM_VERIFY_H
 #define TESTS_DKIM_VERIFY_H
 

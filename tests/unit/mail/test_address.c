@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <string.h>
 
@@ -30,9 +30,15 @@ static const struct {
 	{"<ann@[IPv6:2001:db8::1]>", ADDRESS_OK, "ann", "[IPv6:2001:db8::1]", ""},
 	{"<user%victim.example@example.com>", ADDRESS_OK, "user%victim.example", "example.com", ""},
 	{"<victim.example!user@example.com>", ADDRESS_OK, "victim.example!user", "example.com", ""},
-	{"<j\xc3\xbcrg@b\xc3\xbc" "cher.example>", ADDRESS_OK, "j\xc3\xbcrg", "b\xc3\xbc" "cher.example", ""},
+	{"<j\xc3\xbcrg@b\xc3\xbc"
+         "cher.example>",
+         ADDRESS_OK, "j\xc3\xbcrg",
+         "b\xc3\xbc"
+         "cher.example",
+         ""},
 	{"<@a.example:ann@example.com>", ADDRESS_SOURCE_ROUTE, "ann", "example.com", ""},
-	{"<@a.example,@b.example:ann@example.com> X", ADDRESS_SOURCE_ROUTE, "ann", "example.com", " X"},
+	{"<@a.example,@b.example:ann@example.com> X", ADDRESS_SOURCE_ROUTE, "ann", "example.com",
+         " X"},
 	{"<@a.example>", ADDRESS_SYNTAX, "", "", ""},
 	{"<@a.example:>", ADDRESS_SYNTAX, "", "", ""},
 	{"<@a.example:root>", ADDRESS_SYNTAX, "", "", ""},
@@ -115,7 +121,9 @@ kinds_are_noted(void **state)
 	} rows[] = {
 		{"ann@example.com", false, false, false},
 		{"j\xc3\xbcrg@example.com", true, false, false},
-		{"ann@b\xc3\xbc" "cher.example", true, false, false},
+		{"ann@b\xc3\xbc"
+	         "cher.example",
+	         true, false, false},
 		{"ann@[192.0.2.1]", false, true, false},
 		{"a%b@example.com", false, false, true},
 		{"a!b@example.com", false, false, true},
@@ -149,12 +157,21 @@ domains_have_one_form(void **state)
 	} rows[] = {
 		{"example.com", "example.com"},
 		{"Example.COM.", "example.com"},
-		{"b\xc3\xbc" "cher.example", "xn--bcher-kva.example"},
-		{"B\xc3\x9c" "CHER.example", "xn--bcher-kva.example"},
-		{"bu\xcc\x88" "cher.example", "xn--bcher-kva.example"}, /* not composed */
-		{"fa\xc3\x9f.example", "xn--fa-hia.example"},           /* sharp s stays itself */
+		{"b\xc3\xbc"
+	         "cher.example",
+	         "xn--bcher-kva.example"},
+		{"B\xc3\x9c"
+	         "CHER.example",
+	         "xn--bcher-kva.example"},
+		{"bu\xcc\x88"
+	         "cher.example",
+	         "xn--bcher-kva.example"},                    /* not composed */
+		{"fa\xc3\x9f.example", "xn--fa-hia.example"}, /* sharp s stays itself */
 		{"XN--Bcher-KVA.example", "xn--bcher-kva.example"},
-		{"b\xc3\xbc" "cher\xe3\x80\x82" "example", "xn--bcher-kva.example"}, /* ideographic stop */
+		{"b\xc3\xbc"
+	         "cher\xe3\x80\x82"
+	         "example",
+	         "xn--bcher-kva.example"}, /* ideographic stop */
 		{"[192.0.2.1]", "[192.0.2.1]"},
 		{"[IPv6:2001:DB8::1]", "[ipv6:2001:db8::1]"},
 		{"", NULL},
@@ -174,7 +191,8 @@ domains_have_one_form(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		buf_clear(&b);
 		print_message("%s\n", rows[i].domain);
-		assert_int_equal(domain_canonical(&b, str_of(rows[i].domain)), rows[i].canonical != NULL);
+		assert_int_equal(domain_canonical(&b, str_of(rows[i].domain)),
+		                 rows[i].canonical != NULL);
 		if (rows[i].canonical != NULL)
 			assert_string_equal(buf_z(&b), rows[i].canonical);
 	}
@@ -223,10 +241,22 @@ patterns_match(void **state)
 		{"ann@anything.example", "*", true},
 		{"ann@[192.0.2.1]", "*", true},
 		{"ann@[192.0.2.1]", "[192.0.2.1]", true},
-		{"ann@b\xc3\xbc" "cher.example", "xn--bcher-kva.example", true},
-		{"ann@xn--bcher-kva.example", "b\xc3\xbc" "cher.example", true},
-		{"ann@x.xn--bcher-kva.example", "*.b\xc3\xbc" "cher.example", true},
-		{"ann@x.b\xc3\xbc" "cher.example", "*@*.B\xc3\x9c" "cher.example", true},
+		{"ann@b\xc3\xbc"
+	         "cher.example",
+	         "xn--bcher-kva.example", true},
+		{"ann@xn--bcher-kva.example",
+	         "b\xc3\xbc"
+	         "cher.example",
+	         true},
+		{"ann@x.xn--bcher-kva.example",
+	         "*.b\xc3\xbc"
+	         "cher.example",
+	         true},
+		{"ann@x.b\xc3\xbc"
+	         "cher.example",
+	         "*@*.B\xc3\x9c"
+	         "cher.example",
+	         true},
 		{"ann@example.com", "", false},
 		{"ann@example.com", "ann@", false},
 		{"ann@example.com", "@example.com", false},
@@ -249,12 +279,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(paths_are_read),
-		cmocka_unit_test(nul_is_refused),
-		cmocka_unit_test(kinds_are_noted),
-		cmocka_unit_test(domains_have_one_form),
-		cmocka_unit_test(full_buffer_is_no_domain),
-		cmocka_unit_test(patterns_match),
+		cmocka_unit_test(paths_are_read),           cmocka_unit_test(nul_is_refused),
+		cmocka_unit_test(kinds_are_noted),          cmocka_unit_test(domains_have_one_form),
+		cmocka_unit_test(full_buffer_is_no_domain), cmocka_unit_test(patterns_match),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

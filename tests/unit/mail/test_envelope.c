@@ -1,15 +1,17 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "lib/mail/envelope.h"
 
 static struct rcpt rcpts[] = {
 	{{"ann@example.com", 15}, {NULL, 0}, 0},
-	{{"\"a b\"@example.org", 17}, {"rfc822;a b@example.org", 22}, NOTIFY_FAILURE | NOTIFY_DELAY},
+	{{"\"a b\"@example.org", 17},
+         {"rfc822;a b@example.org", 22},
+         NOTIFY_FAILURE | NOTIFY_DELAY},
 	{{"c@example.net", 13}, {NULL, 0}, NOTIFY_NEVER},
 };
 
@@ -80,15 +82,16 @@ empty_values_are_left_out(void **state)
 static void
 no_value_forges_a_line(void **state)
 {
-	static struct rcpt    one[] = {{{"a@b.example\nto: c@d.example", 27}, {"x\rto: e\0f", 9}, 0}};
+	static struct rcpt one[] = {{{"a@b.example\nto: c@d.example", 27}, {"x\rto: e\0f", 9}, 0}};
 	const struct envelope e = {.from = STR("x\nhold: yes\x7f"), .rcpts = one, .n_rcpts = 1};
 	struct envelope       back;
 	struct buf            b = BUF(4096);
 
 	(void)state;
 	envelope_format(&b, &e);
-	assert_string_equal(buf_z(&b), "from: x\\x0ahold: yes\\x7f\n"
-	                               "to: a@b.example\\x0ato: c@d.example\norcpt: x\\x0dto: e\\x00f\n");
+	assert_string_equal(buf_z(&b),
+	                    "from: x\\x0ahold: yes\\x7f\n"
+	                    "to: a@b.example\\x0ato: c@d.example\norcpt: x\\x0dto: e\\x00f\n");
 	assert_true(envelope_parse(&back, buf_str(&b)));
 	assert_int_equal(back.n_rcpts, 1);
 	assert_false(back.hold);

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <string.h>
 
@@ -42,13 +42,15 @@ fields_are_cut(void **state)
 		bool        bad;
 	} rows[] = {
 		{"A: b\r\nC: d\r\n", "A", " b", "A: b\r\n", "C: d\r\n", false},
-		{"A: b\r\n c\r\n\td\r\nE: f\r\n", "A", " b\r\n c\r\n\td", "A: b\r\n c\r\n\td\r\n", "E: f\r\n", false},
+		{"A: b\r\n c\r\n\td\r\nE: f\r\n", "A", " b\r\n c\r\n\td", "A: b\r\n c\r\n\td\r\n",
+	         "E: f\r\n", false},
 		{"A:b", "A", "b", "A:b", "", false},
 		{"A \t: b\r\n", "A", " b", "A \t: b\r\n", "", false},
 		{"A:\r\n", "A", "", "A:\r\n", "", false},
 		{"A: b: c\r\n", "A", " b: c", "A: b: c\r\n", "", false},
 		{"no field\r\nA: b\r\n", "", "", "no field\r\n", "A: b\r\n", true},
-		{"From ann Mon Nov 23 10:07:11\r\nA: b\r\n", "", "", "From ann Mon Nov 23 10:07:11\r\n", "A: b\r\n", true},
+		{"From ann Mon Nov 23 10:07:11\r\nA: b\r\n", "", "",
+	         "From ann Mon Nov 23 10:07:11\r\n", "A: b\r\n", true},
 		{" folded\r\nA: b\r\n", "", "", " folded\r\n", "A: b\r\n", true},
 		{": b\r\n", "", "", ": b\r\n", "", true},
 		{"\xc3\xbc: b\r\n", "", "", "\xc3\xbc: b\r\n", "", true},
@@ -92,7 +94,7 @@ values_are_unfolded(void **state)
 	static const struct {
 		const char *value, *plain;
 	} rows[] = {
-		{" a b", "a b"}, {" a\r\n b\r\n\tc ", "a b\tc"}, {"\r\n a", "a"}, {"", ""},
+		{" a b", "a b"},    {" a\r\n b\r\n\tc ", "a b\tc"}, {"\r\n a", "a"}, {"", ""},
 		{" \r\n \r\n", ""},
 	};
 	struct buf b = BUF(100);
@@ -117,7 +119,10 @@ static const struct {
 	{" =?utf-8?q?J=C3=BCrg?= <j@example.com>", "j@example.com"},
 	{" =?utf-8?B?SsO8cmc=?=\r\n =?utf-8?q?_M?= <j@example.com>", "j@example.com"},
 	{" J\xc3\xbcrg <j@example.com>", "j@example.com"},
-	{" j\xc3\xbcrg@b\xc3\xbc" "cher.example", "j\xc3\xbcrg@b\xc3\xbc" "cher.example"},
+	{" j\xc3\xbcrg@b\xc3\xbc"
+         "cher.example",
+         "j\xc3\xbcrg@b\xc3\xbc"
+         "cher.example"},
 	{" Dr. A. B. Ann <ann@example.com>", "ann@example.com"},
 	{" [Team] Ann <ann@example.com>", "ann@example.com"},
 	{" ann@example.com (Ann (the first))", "ann@example.com"},
@@ -228,7 +233,8 @@ static void
 walking_is_linear(void **state)
 {
 	static const char *const units[] = {
-		"a ", "\"a", "(", "()", "<", "a:", "a@b,", "\\", "\"\"", "a\r\n", "A:\r\n ", "\r\n ", ",", "[", "\"\\",
+		"a ",   "\"a",   "(",       "()",    "<", "a:", "a@b,", "\\",
+		"\"\"", "a\r\n", "A:\r\n ", "\r\n ", ",", "[",  "\"\\",
 	};
 	struct buf b = BUF(8 << 20);
 
@@ -243,12 +249,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(messages_are_split),
-		cmocka_unit_test(fields_are_cut),
-		cmocka_unit_test(fields_are_found),
-		cmocka_unit_test(values_are_unfolded),
-		cmocka_unit_test(mailboxes_are_walked),
-		cmocka_unit_test(null_address_is_shown),
+		cmocka_unit_test(messages_are_split),   cmocka_unit_test(fields_are_cut),
+		cmocka_unit_test(fields_are_found),     cmocka_unit_test(values_are_unfolded),
+		cmocka_unit_test(mailboxes_are_walked), cmocka_unit_test(null_address_is_shown),
 		cmocka_unit_test(walking_is_linear),
 	};
 

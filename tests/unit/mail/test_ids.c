@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 
@@ -118,10 +118,18 @@ only_whole_ids_are_read(void **state)
 		const char *text;
 		bool        ok;
 	} rows[] = {
-		{"0000000000001", true},  {"oOoOoOoOoOoOI", true},  {"zzzzzzzzzzzzf", true},
-		{"ZZZZZZZZZZZZF", true},  {"zzzzzzzzzzzzg", false}, {"zzzzzzzzzzzzz", false},
-		{"000000000001", false},  {"00000000000001", false}, {"000000000000u", false},
-		{"00000000000-1", false}, {"", false},              {"0000000000000", false},
+		{"0000000000001", true},
+		{"oOoOoOoOoOoOI", true},
+		{"zzzzzzzzzzzzf", true},
+		{"ZZZZZZZZZZZZF", true},
+		{"zzzzzzzzzzzzg", false},
+		{"zzzzzzzzzzzzz", false},
+		{"000000000001", false},
+		{"00000000000001", false},
+		{"000000000000u", false},
+		{"00000000000-1", false},
+		{"", false},
+		{"0000000000000", false},
 	};
 
 	(void)state;

@@ -1,13 +1,16 @@
-/* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "lib/mail/syntax.h"
 
-#define ROW(literal, ok) {{(literal), sizeof(literal) - 1}, (ok)}
+#define ROW(literal, ok)                               \
+	{                                              \
+		{(literal), sizeof(literal) - 1}, (ok) \
+	}
 
 struct row {
 	struct str s;
@@ -89,7 +92,9 @@ domains_are_checked(void **state)
 		ROW("example.com", true),
 		ROW("localhost", true),
 		ROW("x--y.example", true),
-		ROW("b\xc3\xbc" "cher.example", true),
+		ROW("b\xc3\xbc"
+	            "cher.example",
+	            true),
 		ROW("123.example", true),
 		ROW("", false),
 		ROW(".example", false),
@@ -101,8 +106,10 @@ domains_are_checked(void **state)
 		ROW("a b.example", false),
 		ROW("a\0.example", false),
 		ROW("[192.0.2.1]", false),
-		ROW("aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggg.example", true),
-		ROW("aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg.example", false),
+		ROW("aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggg.example",
+	            true),
+		ROW("aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg.example",
+	            false),
 	};
 
 	(void)state;
