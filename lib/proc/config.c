@@ -55,6 +55,14 @@ finish(struct maker *m, struct buf *report)
 	return NULL;
 }
 
+static bool
+is_set(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value != NULL && *value != '\0';
+}
+
 struct config *
 config_load(const char *file, struct buf *report, unsigned *n_errors, unsigned *n_warnings)
 {

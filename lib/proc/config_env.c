@@ -2,6 +2,7 @@
 /* config_env - POSTERN_X for each directive x, POSTERN_X_FILE for a file with its value. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/proc/config_private.h"
 
@@ -67,7 +68,7 @@ source_of(struct maker *m, struct str name, const char *value, bool in_file)
 	if (!conf_file(m, FILE_CONFIG, &path, &f))
 		return NULL;
 	s = conf_source(m->tree, value, f.text);
-	s->open_to_others = (f.mode & 044) != 0;
+	s->open_to_others = (f.mode & (S_IRGRP | S_IROTH)) != 0;
 	conf_source_dir(m->tree, s, NULL);
 	return s;
 }
@@ -87,10 +88,11 @@ variable_name(const void *arena, size_t i)
 	return z;
 }
 
+/* The value is not shown: it may be a secret under a mistyped name. */
 static void
-unknown(struct maker *m, struct str name, const char *value)
+unknown(struct maker *m, struct str name)
 {
-	struct source *s = source_of(m, name, value, false);
+	struct source *s = source_of(m, name, "", false);
 	struct place   at = {s, 1, 1, 1};
 	const char    *near, *ours;
 	struct str     tail = str_skip(name, strlen(PREFIX));
@@ -120,7 +122,8 @@ has_twin(char *const *env, struct str name)
 	for (; *env != NULL; env++) {
 		struct str e = str_of(*env);
 
-		if (str_starts(e, name) && str_starts(str_skip(e, name.n), STR("_FILE=")))
+		if (str_starts(e, name) && str_starts(str_skip(e, name.n), STR("_FILE=")) &&
+		    !str_ends(e, STR("=")))
 			return true;
 	}
 	return false;
@@ -158,7 +161,8 @@ one(struct maker *m, char *const *env, const char *entry, bool file_given)
 		return;
 	name = base = (struct str){entry, (size_t)(value++ - entry)};
 	if (str_eq(name, STR("POSTERN_CONFIG")) || str_eq(name, STR("POSTERN_CONFIG_FILE"))) {
-		whole_file(m, name, value, file_given);
+		if (*value != '\0')
+			whole_file(m, name, value, file_given);
 		return;
 	}
 	if ((r = find(name)) == NULL && str_ends(name, STR("_FILE"))) {
@@ -167,9 +171,11 @@ one(struct maker *m, char *const *env, const char *entry, bool file_given)
 		r = find(base);
 	}
 	if (r == NULL) {
-		unknown(m, name, value);
+		unknown(m, name);
 		return;
 	}
+	if (*value == '\0') /* not set: compose files and unit files leave such behind */
+		return;
 	if ((s = source_of(m, name, value, in_file)) == NULL)
 		return;
 	if (!in_file && has_twin(env, name))

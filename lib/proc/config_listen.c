@@ -155,8 +155,9 @@ option(struct maker *m, struct listen_conf *l, int which, const struct word *w)
 			conf_problem(m, CONF_ERROR, w->at, "\"%s\" stands here twice",
 			             options[which]);
 		else if (l->tls != LISTEN_PLAIN)
-			conf_problem(m, CONF_ERROR, w->at,
-			             "TLS begins at once (\"tls\") or later (\"starttls\"), not both");
+			conf_problem(
+				m, CONF_ERROR, w->at,
+				"TLS begins at once (\"tls\") or later (\"starttls\"), not both");
 		l->tls = tls;
 		return;
 	}

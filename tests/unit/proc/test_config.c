@@ -217,6 +217,13 @@ variables_commas_and_files_are_weighed(void **state)
 	assert_string_equal(c->hostname.p, "file.example");
 	config_unref(c);
 	unsetenv("POSTERN_DOMAINS");
+	setenv("POSTERN_HOSTNAME_FILE", "", 1);
+	setenv("POSTERN_CONFIG", "", 1);
+	c = fixture_load("hostname file.example\n", &report);
+	assert_non_null(c);
+	config_unref(c);
+	unsetenv("POSTERN_CONFIG");
+	unsetenv("POSTERN_HOSTNAME_FILE");
 	unsetenv("POSTERN_HOSTNAME");
 	unsetenv("POSTERN_LISTEN");
 	buf_free(&report);
@@ -229,7 +236,7 @@ static const struct {
 	{"POSTERN_TRUSTS", "x", "did you mean POSTERN_TRUST?"},
 	{"POSTERN_MAXSIZE_FILE", "/x", "did you mean POSTERN_MAX_SIZE_FILE?"},
 	{"POSTERN_RELAYHOST", "x", "here this is POSTERN_ROUTE"},
-	{"POSTERN_FROBNICATE", "x", "unknown variable POSTERN_FROBNICATE"},
+	{"POSTERN_FROBNICATE", "x", "unknown variable POSTERN_FROBNICATE\n    POSTERN_FROBNICATE=\n"},
 	{"POSTERN_TRUST", "10.0.0.0/33",
 	 "env POSTERN_TRUST: error: \"10.0.0.0/33\" is no network\n    POSTERN_TRUST=10.0.0.0/33\n"
 	 "                  ^~~~~~~~~~~  "},
