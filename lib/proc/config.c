@@ -73,8 +73,8 @@ config_load(const char *file, struct buf *report, unsigned *n_errors, unsigned *
 
 	tree->users = 1;
 	begin(&m, tree);
-	if (file == NULL && getenv("POSTERN_CONFIG") == NULL &&
-	    getenv("POSTERN_CONFIG_FILE") == NULL && access(DEFAULT_FILE, F_OK) == 0)
+	if (file == NULL && !is_set("POSTERN_CONFIG") && !is_set("POSTERN_CONFIG_FILE") &&
+	    access(DEFAULT_FILE, F_OK) == 0)
 		path.text = STR(DEFAULT_FILE);
 	if (path.text.n > 0)
 		conf_parse_file(&m, &path, 0);
