@@ -66,12 +66,10 @@ source_nameservers(struct source *s, struct str text)
 	struct addr a;
 
 	while (next_line(&text, &line)) {
-		if (!str_eq(str_word(&line), STR("nameserver")))
+		if (!str_eq(str_word(&line), STR("nameserver")) || !addr_parse(str_word(&line), &a))
 			continue;
-		if (addr_parse_port(str_word(&line), DNS_PORT, &a) || addr_parse(str_word(&line), &a)) {
-			a.port = a.port != 0 ? a.port : DNS_PORT;
-			add_server(s, a);
-		}
+		a.port = DNS_PORT;
+		add_server(s, a);
 	}
 }
 
