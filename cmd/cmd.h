@@ -36,7 +36,8 @@ struct cmd {
 	const struct verb *verb;
 	const char        *config_file; /* -c; NULL: the usual place */
 	bool               json;
-	int                argc; /* words after the verb */
+	int                connection; /* > 0: daemon_connect() gives this, once */
+	int                argc;       /* words after the verb */
 	char             **argv; /* ends with NULL */
 };
 

@@ -27,6 +27,11 @@ daemon_connect(struct cmd *c)
 	struct buf         path = BUF(4096);
 	int                fd = -1;
 
+	if (c->connection > 0) {
+		fd = c->connection;
+		c->connection = 0;
+		return fd;
+	}
 	control_path(c, &path);
 	if (path.n < sizeof at.sun_path) {
 		memcpy(at.sun_path, buf_z(&path), path.n);

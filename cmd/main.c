@@ -26,6 +26,12 @@ static const struct verb verbs[] = {
 	{"dkim", cmd_dkim, "new DOMAIN [--selector S] | list", "keys that sign mail, and their DNS records",
 	 "new makes an RSA and an Ed25519 key in the state folder and prints the records to publish.\n"
 	 "Without --selector they are called HOST-YYYYMM and HOST-YYYYMMe.\n"},
+	{"queue", cmd_queue, "[list|show ID|cat ID|retry|delete|hold|release] [ID...] [FILTER...]",
+	 "queued mail: look at it, try it now, hold, release or delete it",
+	 "Filters: --domain D --from ADDRESS --to ADDRESS --older-than 2h --status ready|active|deferred|held|damaged\n"
+	 "--limit N; addresses may be patterns (*@example.com). An id may be cut short as long as it is unique.\n"
+	 "retry, delete, hold and release want ids, a filter, or --all; --dry-run only counts.\n"
+	 "list, show and cat work without the daemon, too.\n"},
 	{"pause", cmd_pause, "[DOMAIN]", "stop deliveries, go on accepting", NULL},
 	{"resume", cmd_resume, "[DOMAIN]", "go on with deliveries", NULL},
 	{"explain", cmd_explain, "--client IP [--login NAME] --from ADDRESS --to ADDRESS",
