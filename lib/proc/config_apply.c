@@ -80,6 +80,7 @@ values_end(const struct node *n, const struct row *rows, const struct row *row, 
 	return end;
 }
 
+/* Told once, then on to the next thing that can be understood, so that the rest is judged too. */
 static size_t
 unknown_word(struct maker *m, const struct row *rows, size_t i)
 {
@@ -182,6 +183,7 @@ conf_put_block(struct view *v, const struct row *rows, const void *base)
 		buf_addz(v->out, " }");
 }
 
+/* The one directive that is a block and nothing else: each of its rows has its own default. */
 static void
 parse_outbound(struct maker *m, const struct row *row, void *base UNUSED, struct word *words UNUSED,
                size_t n UNUSED)
@@ -260,6 +262,7 @@ apply(struct maker *m, const struct row *row, const struct node *n)
 	m->node = NULL;
 }
 
+/* Defaults go the way of written values, so that they are limited and shown alike. */
 static void
 apply_default(struct maker *m, const struct row *row)
 {
@@ -283,6 +286,7 @@ conf_from_env(const struct tree *t, const struct row *row)
 	return false;
 }
 
+/* The environment replaces what files say about a directive, it does not add to it. */
 static void
 apply_row(struct maker *m, const struct row *row)
 {

@@ -19,6 +19,7 @@ same_word(const struct origin *a, const struct origin *b)
 	       a->line == b->line && a->column == b->column;
 }
 
+/* Linux refuses a wildcard beside one address of the same port while both listen. */
 static bool
 overlap(struct addr a, struct addr b)
 {
@@ -55,6 +56,7 @@ trusts_others(const struct config *c)
 	return false;
 }
 
+/* Each listener must be of use to somebody, and not to everybody. */
 static void
 check_listener(struct maker *m, const struct listen_conf *l)
 {
@@ -128,6 +130,7 @@ value_place(const struct maker *m, const char *name)
 	return (struct place){0};
 }
 
+/* In capture mode nothing leaves, and any name will do. */
 static void
 check_hostname(struct maker *m)
 {
@@ -143,6 +146,7 @@ check_hostname(struct maker *m)
 	conf_hint(m, own ? "write hostname mail.example.com" : "add hostname mail.example.com");
 }
 
+/* Only a warning: otherwise `postern user add` could not read the configuration it serves. */
 static void
 check_users(struct maker *m)
 {

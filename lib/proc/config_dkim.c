@@ -232,6 +232,7 @@ names(struct maker *m, const char *dir, const char *suffix, size_t *n)
 	return list;
 }
 
+/* A domain with a block of its own uses the keys named there and no others. */
 static void
 found_domain(struct maker *m, const char *root, const char *name)
 {

@@ -101,6 +101,10 @@ conf_watch_clear(struct tree *t)
 	t->n_watch = 0;
 }
 
+/*
+ * Writable by anyone: refused, for whoever writes it rules the server. A readable secret is only
+ * told, because container engines mount secrets so.
+ */
 static bool
 judge(struct maker *m, enum file_kind kind, const struct word *w, const struct stat *st)
 {

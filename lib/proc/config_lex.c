@@ -134,6 +134,7 @@ expand(struct lexer *l, bool in_quotes)
 	return true;
 }
 
+/* From quote to quote; a word may have several such parts. */
 static void
 quoted_part(struct lexer *l)
 {

@@ -64,6 +64,7 @@ starts_like_address(struct str t)
 	return t.n > 0 && (strchr("[:*.", t.p[0]) != NULL || (t.p[0] >= '0' && t.p[0] <= '9'));
 }
 
+/* A word that is neither: it may have been meant as either. */
 static void
 bad_address(struct maker *m, const struct word *w)
 {
@@ -114,6 +115,7 @@ address(struct maker *m, const struct word *w)
 	return true;
 }
 
+/* Everything up to the next option is a balancer. Gives the index behind it. */
 static size_t
 proxy(struct maker *m, struct listen_conf *l, struct word *words, size_t n, size_t i)
 {
@@ -166,6 +168,7 @@ option(struct maker *m, struct listen_conf *l, int which, const struct word *w)
 	*flag = true;
 }
 
+/* Options stand behind the addresses and are for all of them. */
 static void
 parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, struct word *words,
              size_t n)

@@ -89,6 +89,7 @@ quote(struct parser *p)
 	return z;
 }
 
+/* Somebody else's syntax or word, or a slip of the finger. */
 static void
 unknown(struct maker *m, const struct word *key)
 {
@@ -115,6 +116,7 @@ unknown(struct maker *m, const struct word *key)
 		conf_hint(m, "did you mean \"%s\"?", near);
 }
 
+/* A pattern may match nothing, as an empty conf.d does; a plain name must be there (GLOB_NOMAGIC). */
 static void
 include_match(struct parser *p, const struct word *w, const char *pattern)
 {
@@ -145,6 +147,7 @@ include(struct parser *p)
 	p->m->node = NULL;
 }
 
+/* The directive is complete: keep it, or do it if it is an include. */
 static void
 finish(struct parser *p)
 {

@@ -51,6 +51,7 @@ conf_hint(struct maker *m, const char *hint, ...)
 	va_end(args);
 }
 
+/* References to secrets are shown: they are what needs mending. */
 static bool
 is_open_secret(struct str word)
 {

@@ -124,6 +124,7 @@ format_direct(struct view *v UNUSED, const struct row *row UNUSED, const void *b
 
 /* ---- secrets ---- */
 
+/* Editors and `echo` end files with a line end, which is no part of a password. */
 static bool
 secret_file(struct maker *m, const struct word *w, struct str path, struct str *out)
 {
@@ -276,6 +277,7 @@ add(struct maker *m, const struct word *w, const struct route_conf *shared)
 	buf_free(&b);
 }
 
+/* What the words of one route say together. Asked before it counts for all its domains, so told once. */
 static void
 judge(struct maker *m, const struct route_conf *r, bool direct)
 {

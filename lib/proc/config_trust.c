@@ -53,6 +53,7 @@ add_loopback(struct maker *m, const struct word *w)
 	add(m, w, net6);
 }
 
+/* Looked up now: an interface that comes later is trusted after the next reload. */
 static void
 add_container(struct maker *m, const struct word *w)
 {
@@ -73,6 +74,10 @@ whole(struct addr a)
 	return (struct cidr){.addr = a, .bits = a.family == 4 ? 32 : 128};
 }
 
+/*
+ * Nobody owns a /7. Two halves of the Internet are as open as the whole, so width decides
+ * and not the one spelling 0.0.0.0/0.
+ */
 static void
 refuse_wide(struct maker *m, const struct word *w, const struct cidr *net, bool sworn)
 {

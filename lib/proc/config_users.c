@@ -74,6 +74,7 @@ conf_users_has(struct str text, struct str name)
 	return false;
 }
 
+/* A damaged line would lock its user out without a word; better to say so while somebody looks. */
 static void
 check(struct maker *m, const struct word *w, struct str text)
 {

@@ -146,6 +146,7 @@ conf_path(struct maker *m, const struct word *w)
 	return path;
 }
 
+/* Digits and a unit, or digits alone. False also when the product would not fit. */
 static bool
 number_with_unit(struct str text, const struct unit *units, size_t n, uint64_t *out)
 {
