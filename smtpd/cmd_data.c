@@ -26,13 +26,13 @@ say_stored(struct session *s)
 }
 
 static struct transaction *
-of_job(struct intake_job *job)
+of_job(struct handover_job *job)
 {
 	return CONTAINER(job, struct transaction, job);
 }
 
 static void
-on_stored(struct intake_job *job, struct reply r)
+on_stored(struct handover_job *job, struct reply r)
 {
 	struct transaction *t = of_job(job);
 	struct session     *s = t->session;
@@ -77,7 +77,7 @@ finish(struct session *s)
 }
 
 static void
-on_opened(struct intake_job *job, int fd)
+on_opened(struct handover_job *job, int fd)
 {
 	struct transaction *t = of_job(job);
 	struct session     *s = t->session;
@@ -100,7 +100,7 @@ check_spill(struct session *s)
 	if (!message_wants_spill(t->message))
 		return;
 	session_enter(s, PHASE_WAIT);
-	intake_spill(s->server->intake, &t->job, t->params.size);
+	handover_spill(s->server->handover, &t->job, t->params.size);
 }
 
 static void

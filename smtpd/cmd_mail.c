@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/proc/config.h"
 #include "smtpd/command.h"
-#include "smtpd/intake.h"
+#include "smtpd/handover.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -49,7 +49,7 @@ check_mail(struct session *s, struct address a, const struct mail_params *p)
 		session_log_reject(s, "mail", "too-big", r, STR_NONE);
 		return r;
 	}
-	if (!intake_is_open(s->server->intake, &r)) {
+	if (!handover_is_open(s->server->handover, &r)) {
 		session_log_reject(s, "mail", "no-intake", r, STR_NONE);
 		return r;
 	}

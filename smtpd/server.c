@@ -11,7 +11,7 @@
 #include "lib/proc/config.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
-#include "smtpd/intake.h"
+#include "smtpd/handover.h"
 #include "smtpd/logins.h"
 #include "smtpd/session.h"
 
@@ -92,7 +92,7 @@ server_init(struct server *sv, struct loop *l, unsigned index)
 	sv->envelope = BUF(ENVELOPE_MAX);
 	list_init(&sv->sessions);
 	messages_init(&sv->messages);
-	sv->intake = intake_create(l);
+	sv->handover = handover_create(l);
 	sv->logins = logins_create(l);
 }
 
@@ -105,7 +105,7 @@ server_free(struct server *sv)
 	while ((k = list_first(&sv->sessions)) != NULL)
 		session_destroy(session_at(k));
 	timer_destroy(sv->drain_limit);
-	intake_destroy(sv->intake);
+	handover_destroy(sv->handover);
 	logins_destroy(sv->logins);
 	messages_free(&sv->messages);
 	site_unref(sv->site);

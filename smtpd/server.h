@@ -15,7 +15,7 @@
 #include "smtpd/message.h"
 
 struct config;
-struct intake;
+struct handover;
 struct logins;
 struct loop;
 struct server;
@@ -36,7 +36,7 @@ struct counts {
 struct server {
 	struct loop    *loop;
 	struct site    *site; /* of new sessions; NULL before the first configuration */
-	struct intake  *intake;
+	struct handover  *handover;
 	struct logins  *logins;
 	struct ids      ids;
 	struct list     sessions; /* of struct session */

@@ -9,7 +9,7 @@
 #include "lib/proc/role.h"
 #include "lib/util/mem.h"
 #include "smtpd/balancer.h"
-#include "smtpd/intake.h"
+#include "smtpd/handover.h"
 #include "smtpd/logins.h"
 #include "smtpd/server.h"
 
@@ -135,7 +135,7 @@ meet(void *self, enum role_id who, unsigned index, int fd)
 	struct smtpd *d = self;
 
 	if (who == ROLE_QUEUE)
-		intake_attach(d->server.intake, fd);
+		handover_attach(d->server.handover, fd);
 	else if (who == ROLE_AUTH)
 		logins_attach(d->server.logins, index, fd);
 	else

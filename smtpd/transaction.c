@@ -35,7 +35,7 @@ transaction_destroy(struct transaction *t)
 {
 	if (t == NULL)
 		return;
-	intake_cancel(t->session->server->intake, &t->job);
+	handover_cancel(t->session->server->handover, &t->job);
 	message_destroy(&t->session->server->messages, t->message);
 	buf_free(&t->text);
 	buf_free(&t->received);
@@ -236,7 +236,7 @@ transaction_put(struct transaction *t)
 	struct message       *m = t->message;
 	struct buf            client = BUF(64), bh = BUF(BODYHASH_TEXT);
 	struct envelope       e = {0};
-	struct intake_message out;
+	struct handover_message out;
 	bool                  fits;
 
 	fill(t, &e, &client);
@@ -246,10 +246,10 @@ transaction_put(struct transaction *t)
 	buf_clear(&sv->envelope);
 	envelope_format(&sv->envelope, &e);
 	fits = !sv->envelope.over;
-	out = (struct intake_message){buf_str(&sv->envelope),
+	out = (struct handover_message){buf_str(&sv->envelope),
 	                              m->fd >= 0 ? STR_NONE : buf_str(&m->text), message_size(m)};
 	if (fits)
-		intake_put(sv->intake, &t->job, &out);
+		handover_put(sv->handover, &t->job, &out);
 	if (sv->envelope.cap > KEEP_ENVELOPE)
 		buf_free(&sv->envelope);
 	envelope_free(&e);

@@ -8,7 +8,7 @@
 #ifndef SMTPD_TRANSACTION_H
 #define SMTPD_TRANSACTION_H
 
-#include "smtpd/intake.h"
+#include "smtpd/handover.h"
 #include "smtpd/message.h"
 #include "smtpd/params.h"
 
@@ -25,7 +25,7 @@ struct recipient {
 
 struct transaction {
 	struct session    *session;
-	struct intake_job  job;
+	struct handover_job  job;
 	struct message    *message; /* from DATA or the first BDAT on */
 	struct policy      policy;
 	struct fixup       plan;

@@ -16,7 +16,7 @@
 #include "lib/proc/config.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
-#include "smtpd/intake.h"
+#include "smtpd/handover.h"
 #include "smtpd/logins.h"
 #include "smtpd/server.h"
 #include "smtpd/session.h"
@@ -180,7 +180,7 @@ introduce(struct bench *b, const struct script *sc)
 	}
 	if (str_eq(state, STR("none")))
 		return true;
-	intake_attach(b->server.intake, -1);
+	handover_attach(b->server.handover, -1);
 	if (str_eq(state, STR("full")))
 		intake.state = INTAKE_FULL;
 	if (str_eq(state, STR("broken")))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "smtpd/intake.h"
+#include "smtpd/handover.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 enum { WHY_MAX = 300 };
 
-struct intake {
+struct handover {
 	struct loop    *loop;
 	struct channel *queue; /* NULL: none at the moment */
 	struct hash     jobs;
@@ -24,12 +24,12 @@ struct intake {
 	struct buf      why;
 };
 
-static struct intake_job *
-find(const struct intake *in, uint64_t id, enum intake_ask asked)
+static struct handover_job *
+find(const struct handover *in, uint64_t id, enum handover_ask asked)
 {
 	for (struct hash_node *n = hash_first(&in->jobs, hash_u64(id)); n != NULL;
 	     n = hash_more(n)) {
-		struct intake_job *job = CONTAINER(n, struct intake_job, node);
+		struct handover_job *job = CONTAINER(n, struct handover_job, node);
 
 		if (job->id == id && job->asked == asked)
 			return job;
@@ -38,7 +38,7 @@ find(const struct intake *in, uint64_t id, enum intake_ask asked)
 }
 
 static void
-forget(struct intake *in, struct intake_job *job)
+forget(struct handover *in, struct handover_job *job)
 {
 	hash_remove(&in->jobs, &job->node);
 	list_remove(&in->waiting, &job->link);
@@ -47,23 +47,23 @@ forget(struct intake *in, struct intake_job *job)
 
 /* The timer runs on while jobs come and go; when it fires too early it is set again. */
 static void
-set_timer(struct intake *in)
+set_timer(struct handover *in)
 {
 	struct link       *first = list_first(&in->waiting);
-	struct intake_job *job;
+	struct handover_job *job;
 	int64_t            left;
 
 	if (first == NULL)
 		return;
-	job = CONTAINER(first, struct intake_job, link);
+	job = CONTAINER(first, struct handover_job, link);
 	left = job->deadline_ms - time_mono_ms();
 	timer_set(in->timer, left > 0 ? left : 0);
 }
 
 static void
-fail(struct intake *in, struct intake_job *job, struct reply r)
+fail(struct handover *in, struct handover_job *job, struct reply r)
 {
-	enum intake_ask asked = job->asked;
+	enum handover_ask asked = job->asked;
 
 	forget(in, job);
 	if (asked == ASKED_STORE)
@@ -75,12 +75,12 @@ fail(struct intake *in, struct intake_job *job, struct reply r)
 static void
 on_timer(void *arg)
 {
-	struct intake *in = arg;
+	struct handover *in = arg;
 	struct link   *first;
 	int64_t        now = time_mono_ms();
 
 	while ((first = list_first(&in->waiting)) != NULL) {
-		struct intake_job *job = CONTAINER(first, struct intake_job, link);
+		struct handover_job *job = CONTAINER(first, struct handover_job, link);
 
 		if (job->deadline_ms > now)
 			break;
@@ -91,14 +91,14 @@ on_timer(void *arg)
 
 /* Without a queue the request fails at once, but not from inside the call. */
 static void
-begin(struct intake *in, struct intake_job *job, enum intake_ask asked)
+begin(struct handover *in, struct handover_job *job, enum handover_ask asked)
 {
 	bool    was_idle = list_empty(&in->waiting);
 	int64_t now = time_mono_ms();
 
 	assert(job->asked == ASKED_NOTHING);
 	job->asked = asked;
-	job->deadline_ms = in->queue != NULL ? now + INTAKE_WAIT_MS : now;
+	job->deadline_ms = in->queue != NULL ? now + HANDOVER_WAIT_MS : now;
 	hash_put(&in->jobs, &job->node, hash_u64(job->id));
 	if (in->queue != NULL)
 		list_push(&in->waiting, &job->link);
@@ -107,13 +107,13 @@ begin(struct intake *in, struct intake_job *job, enum intake_ask asked)
 	if (in->queue == NULL)
 		timer_set(in->timer, 0);
 	else if (was_idle && !timer_is_set(in->timer))
-		timer_set(in->timer, INTAKE_WAIT_MS);
+		timer_set(in->timer, HANDOVER_WAIT_MS);
 }
 
 static void
-on_opened(struct intake *in, const struct wire_spilled *m, int fd)
+on_opened(struct handover *in, const struct wire_spilled *m, int fd)
 {
-	struct intake_job *job = find(in, m->id, ASKED_OPEN);
+	struct handover_job *job = find(in, m->id, ASKED_OPEN);
 
 	if (job == NULL || fd < 0 || m->ok == 0) {
 		if (fd >= 0)
@@ -128,9 +128,9 @@ on_opened(struct intake *in, const struct wire_spilled *m, int fd)
 }
 
 static void
-on_stored(struct intake *in, const struct wire_stored *m)
+on_stored(struct handover *in, const struct wire_stored *m)
 {
-	struct intake_job *job = find(in, m->id, ASKED_STORE);
+	struct handover_job *job = find(in, m->id, ASKED_STORE);
 	struct reply       r = {m->code, {0}, m->text};
 
 	if (job == NULL)
@@ -151,7 +151,7 @@ on_stored(struct intake *in, const struct wire_stored *m)
 static void
 on_message(void *arg, enum wire_id id, const void *msg, int fd)
 {
-	struct intake *in = arg;
+	struct handover *in = arg;
 
 	if (id == WIRE_STORED) {
 		on_stored(in, msg);
@@ -172,7 +172,7 @@ on_message(void *arg, enum wire_id id, const void *msg, int fd)
 static void
 on_gone(void *arg, const char *why)
 {
-	struct intake *in = arg;
+	struct handover *in = arg;
 	struct link   *first;
 
 	/* The supervisor tells of the death itself; this line is about who was waiting. */
@@ -183,14 +183,14 @@ on_gone(void *arg, const char *why)
 	in->queue = NULL;
 	in->state = INTAKE_BROKEN;
 	while ((first = list_first(&in->waiting)) != NULL)
-		fail(in, CONTAINER(first, struct intake_job, link),
+		fail(in, CONTAINER(first, struct handover_job, link),
 		     REPLY(451, 4, 3, 0, "the queue is restarting: try again"));
 }
 
-struct intake *
-intake_create(struct loop *l)
+struct handover *
+handover_create(struct loop *l)
 {
-	struct intake *in = mem_zero(sizeof *in);
+	struct handover *in = mem_zero(sizeof *in);
 
 	in->loop = l;
 	in->state = INTAKE_BROKEN;
@@ -201,7 +201,7 @@ intake_create(struct loop *l)
 }
 
 void
-intake_destroy(struct intake *in)
+handover_destroy(struct handover *in)
 {
 	if (in == NULL)
 		return;
@@ -213,7 +213,7 @@ intake_destroy(struct intake *in)
 }
 
 void
-intake_attach(struct intake *in, int fd)
+handover_attach(struct handover *in, int fd)
 {
 	static const struct channel_hooks hooks = {on_message, on_gone};
 
@@ -223,7 +223,7 @@ intake_attach(struct intake *in, int fd)
 }
 
 bool
-intake_is_open(const struct intake *in, struct reply *refusal)
+handover_is_open(const struct handover *in, struct reply *refusal)
 {
 	if (in->queue != NULL && in->state == INTAKE_OPEN)
 		return true;
@@ -237,7 +237,7 @@ intake_is_open(const struct intake *in, struct reply *refusal)
 }
 
 void
-intake_spill(struct intake *in, struct intake_job *job, uint64_t hint_bytes)
+handover_spill(struct handover *in, struct handover_job *job, uint64_t hint_bytes)
 {
 	const struct wire_spill m = {job->id, hint_bytes};
 
@@ -247,7 +247,7 @@ intake_spill(struct intake *in, struct intake_job *job, uint64_t hint_bytes)
 }
 
 void
-intake_put(struct intake *in, struct intake_job *job, const struct intake_message *m)
+handover_put(struct handover *in, struct handover_job *job, const struct handover_message *m)
 {
 	const struct wire_put put = {job->id, job->spilled, m->size, m->envelope, m->body};
 
@@ -257,7 +257,7 @@ intake_put(struct intake *in, struct intake_job *job, const struct intake_messag
 }
 
 void
-intake_cancel(struct intake *in, struct intake_job *job)
+handover_cancel(struct handover *in, struct handover_job *job)
 {
 	const struct wire_drop m = {job->id};
 	bool                   put = job->asked == ASKED_STORE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * intake - the queue, as smtpd sees it.
+ * handover - the queue, as smtpd sees it.
  *
  * A message is handed over in one PUT frame; large ones are written to a
  * descriptor asked for by SPILL before. STORED is the queue's promise that the
@@ -8,60 +8,60 @@
  * deadline; when the queue dies all of them end with a temporary failure (the
  * message may have been stored: the client tries again, a duplicate is possible, a loss is not).
  */
-#ifndef SMTPD_INTAKE_H
-#define SMTPD_INTAKE_H
+#ifndef SMTPD_HANDOVER_H
+#define SMTPD_HANDOVER_H
 
 #include "lib/mail/reply.h"
 #include "lib/util/hash.h"
 #include "lib/util/list.h"
 
-struct intake;
+struct handover;
 struct loop;
 
-enum { INTAKE_WAIT_MS = 60 * 1000 };
+enum { HANDOVER_WAIT_MS = 60 * 1000 };
 
-enum intake_ask { ASKED_NOTHING, ASKED_OPEN, ASKED_STORE };
+enum handover_ask { ASKED_NOTHING, ASKED_OPEN, ASKED_STORE };
 
 /*
  * One request on its way, inside its owner's object. Zeroed at birth. One of
  * the two functions is called, once for each request, never from inside the call that made it.
  */
-struct intake_job {
+struct handover_job {
 	struct hash_node node;
 	struct link      link; /* by deadline */
 	uint64_t         id;
 	int64_t          deadline_ms;
-	enum intake_ask  asked;
+	enum handover_ask  asked;
 	bool             spilled; /* the queue holds a file for it */
-	void (*opened)(struct intake_job *job, int fd);           /* the callee's; -1: failed */
-	void (*stored)(struct intake_job *job, struct reply r); /* text valid during the call */
+	void (*opened)(struct handover_job *job, int fd);           /* the callee's; -1: failed */
+	void (*stored)(struct handover_job *job, struct reply r); /* text valid during the call */
 };
 
-struct intake *intake_create(struct loop *l);
-void           intake_destroy(struct intake *in); /* no job may be left */
+struct handover *handover_create(struct loop *l);
+void           handover_destroy(struct handover *in); /* no job may be left */
 
 /* The channel to the queue; replaces an older one. */
-void intake_attach(struct intake *in, int fd);
+void handover_attach(struct handover *in, int fd);
 
 /*
  * May mail be taken now? False with what to answer to MAIL; its text is valid until the loop
  * turns.
  */
-bool intake_is_open(const struct intake *in, struct reply *refusal);
+bool handover_is_open(const struct handover *in, struct reply *refusal);
 
 /* Ask for a descriptor; the answer comes to job->opened. `hint_bytes`: SIZE=, or 0. */
-void intake_spill(struct intake *in, struct intake_job *job, uint64_t hint_bytes);
+void handover_spill(struct handover *in, struct handover_job *job, uint64_t hint_bytes);
 
-struct intake_message {
+struct handover_message {
 	struct str envelope; /* formatted */
 	struct str body;     /* empty if spilled */
 	uint64_t   size;     /* octets of the message */
 };
 
 /* Hand over; all of it is copied. The answer comes to job->stored. */
-void intake_put(struct intake *in, struct intake_job *job, const struct intake_message *m);
+void handover_put(struct handover *in, struct handover_job *job, const struct handover_message *m);
 
 /* No answer is wanted any more. A spilled message that was not put is dropped. */
-void intake_cancel(struct intake *in, struct intake_job *job);
+void handover_cancel(struct handover *in, struct handover_job *job);
 
 #endif
