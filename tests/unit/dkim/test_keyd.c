@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The whole role in a child process; this one plays its supervisor and two deliveries. */#include <setjmp.h>
+/* The whole role in a child process; this one plays supervisor and deliveries. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -122,7 +123,8 @@ send_config(bool with_rsa, uint32_t generation)
 
 	assert_true(fd >= 0);
 	dprintf(fd,
-	        "hostname mail.example.org\nuser-account root\ndomains example.org\nlisten 127.0.0.1:2599\n"
+	        "hostname mail.example.org\nuser-account root\ndomains example.org\n"
+	        "listen 127.0.0.1:2599\n"
 	        "dkim example.org { key ed %s/keys/ed25519.pkcs8.pem\n",
 	        CORPUS);
 	if (with_rsa)

@@ -43,7 +43,7 @@ record(const char *file)
 	return STR_NONE;
 }
 
-/* The examples of the RFCs: what the other tests trust is right about somebody else's signatures. */
+/* The verifier that the other tests trust is right about somebody else's signatures. */
 static void
 the_test_verifier_knows_the_rfcs(void **state)
 {
