@@ -64,8 +64,6 @@ job_gone(struct worker *w)
 	struct delivery *d = CONTAINER(w, struct delivery, worker);
 
 	say_capacity(d);
-	if (list_empty(&w->jobs))
-		timer_clear(d->tick);
 	if (d->draining && list_empty(&w->jobs))
 		role_done(d->role);
 }
@@ -243,7 +241,7 @@ tick(void *arg)
 
 	job_tick(&d->worker);
 	destination_tick(&d->worker);
-	if (!list_empty(&d->worker.jobs))
+	if (!list_empty(&d->worker.jobs) || !list_empty(&d->worker.resting))
 		timer_set(d->tick, TICK_MS);
 }
 

@@ -139,6 +139,8 @@ rest(struct destination *d)
 		d->hops_until_ms = 0; /* all have failed: the next mail looks anew */
 	d->rest_until_ms = time_mono_ms() + REST_MS;
 	list_push(&w->resting, &d->rest);
+	if (w->resting.n > RESTING_MAX) /* never `d` itself, nor another that is below us on the stack */
+		destroy(CONTAINER(list_first(&w->resting), struct destination, rest));
 }
 
 void
@@ -150,7 +152,7 @@ destination_tick(struct worker *w)
 	while ((first = list_first(&w->resting)) != NULL) {
 		struct destination *d = CONTAINER(first, struct destination, rest);
 
-		if (d->rest_until_ms > now && w->resting.n <= RESTING_MAX)
+		if (d->rest_until_ms > now)
 			return;
 		destroy(d);
 	}
