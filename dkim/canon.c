@@ -17,13 +17,19 @@ add_lower(struct buf *out, struct str name)
 	}
 }
 
+static bool
+is_crlf(struct str s, size_t at)
+{
+	return s.n - at > 1 && s.p[at] == '\r' && s.p[at + 1] == '\n';
+}
+
 /* Octets up to white space or CRLF; a lone CR or LF is an octet like any other. */
 static size_t
 word_length(struct str s)
 {
 	size_t n = 0;
 
-	while (n < s.n && !is_wsp(s.p[n]) && !str_starts(str_skip(s, n), STR("\r\n")))
+	while (n < s.n && !is_wsp(s.p[n]) && !is_crlf(s, n))
 		n++;
 	return n;
 }
@@ -45,7 +51,7 @@ add_squeezed(struct buf *out, struct str value)
 		value = str_skip(value, n);
 		while (value.n > 0 && is_wsp(value.p[0]))
 			value = str_skip(value, 1);
-		if (str_starts(value, STR("\r\n")))
+		if (is_crlf(value, 0))
 			value = str_skip(value, 2);
 	}
 }
