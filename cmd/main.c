@@ -15,7 +15,8 @@
 /* clang-format off */
 static const struct verb verbs[] = {
 	{"run", cmd_run, "[--pidfile FILE]", "be the daemon, in the foreground", NULL},
-	{"status", cmd_status, "", "what the daemon does: roles, listeners, counters, trouble", NULL},
+	{"status", cmd_status, "[--all]", "what the daemon does: queue, listeners, roles, trouble",
+	 "--all shows all counters, too.\n"},
 	{"check", cmd_check, "[FILE]", "read the configuration and tell all that is wrong with it", NULL},
 	{"reload", cmd_reload, "", "put a changed configuration in force, if it is without mistakes", NULL},
 	{"config", cmd_config, "show [--all]", "values in force and where each came from",

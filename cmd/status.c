@@ -155,13 +155,49 @@ print_daemon(struct str row)
 	buf_free(&span);
 }
 
+/* The value of a counter, or "?" while the role that counts is not there. */
 static void
-print_people(struct str rows)
+add_counter(struct buf *out, struct str rows, const char *want)
+{
+	struct buf name = BUF(VALUE_MAX), value = BUF(VALUE_MAX);
+	struct str row;
+	bool       found = false;
+
+	while (!found && next_row(&rows, "stat", &row))
+		found = daemon_cell(row, "name", &name) && str_eq(buf_str(&name), str_of(want)) &&
+		        daemon_cell(row, "value", &value);
+	buf_addz(out, found ? buf_z(&value) : "?");
+	buf_free(&name);
+	buf_free(&value);
+}
+
+static void
+print_queue(struct str rows)
+{
+	static const struct {
+		const char *before, *counter;
+	} parts[] = {
+		{"queue: ", "queue_messages"}, {" (", "queue_ready"},
+		{" ready, ", "queue_active"},  {" being sent, ", "queue_deferred"},
+		{" deferred, ", "queue_held"},
+	};
+	struct buf line = BUF(1024);
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		buf_addz(&line, parts[i].before);
+		add_counter(&line, rows, parts[i].counter);
+	}
+	printf("%s held)\n", buf_z(&line));
+	buf_free(&line);
+}
+
+static void
+print_people(struct str rows, bool all)
 {
 	static const struct column listeners[] = {
 		{"address", "LISTENER", SHOW_TEXT, true},
 		{"tls", "TLS", SHOW_TEXT, true},
-		{"auth", "AUTH", SHOW_NUMBER, true},
+		{"auth", "AUTH", SHOW_FLAG, true},
 	};
 	static const struct column roles[] = {
 		{"role", "ROLE", SHOW_TEXT, true},           {"index", "#", SHOW_NUMBER, true},
@@ -180,16 +216,19 @@ print_people(struct str rows)
 
 	if (next_row(&rest, "daemon", &row))
 		print_daemon(row);
+	print_queue(rows);
 	print_table(rows, "trouble", trouble, ARRAY_LEN(trouble));
 	print_table(rows, "listener", listeners, ARRAY_LEN(listeners));
 	print_table(rows, "role", roles, ARRAY_LEN(roles));
-	print_table(rows, "stat", stats, ARRAY_LEN(stats));
+	if (all)
+		print_table(rows, "stat", stats, ARRAY_LEN(stats));
 }
 
 int
 cmd_status(struct cmd *c)
 {
 	struct buf rows = BUF(ROWS_MAX);
+	bool       all = cmd_flag(c, "--all");
 	int        code;
 
 	if (!cmd_end(c))
@@ -198,7 +237,7 @@ cmd_status(struct cmd *c)
 	if (code == CMD_OK && c->json)
 		print_json(buf_str(&rows));
 	else if (code == CMD_OK)
-		print_people(buf_str(&rows));
+		print_people(buf_str(&rows), all);
 	buf_free(&rows);
 	return code;
 }

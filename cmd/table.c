@@ -135,6 +135,8 @@ show_value(struct buf *out, enum show show, struct str value)
 		buf_addn(out, n);
 	else if (n == 0)
 		buf_addc(out, '-');
+	else if (show == SHOW_FLAG)
+		buf_addz(out, "yes");
 	else if (show == SHOW_SPAN_MS)
 		time_format_span(out, (int64_t)n);
 	else
@@ -144,7 +146,7 @@ show_value(struct buf *out, enum show show, struct str value)
 static bool
 is_right(const struct column *c)
 {
-	return c->show != SHOW_TEXT && c->show != SHOW_TIME_MS;
+	return c->show != SHOW_TEXT && c->show != SHOW_TIME_MS && c->show != SHOW_FLAG;
 }
 
 static void

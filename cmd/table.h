@@ -14,6 +14,7 @@
 enum show {
 	SHOW_TEXT,
 	SHOW_NUMBER,
+	SHOW_FLAG,    /* 0 or 1, as "-" or "yes" */
 	SHOW_SIZE,    /* octets, as 14K */
 	SHOW_KIB,     /* KiB, as 1.2M */
 	SHOW_SPAN_MS, /* as 3d1h; 0 is "-" */

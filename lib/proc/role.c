@@ -126,6 +126,7 @@ drain(struct role *r)
 	if (r->draining)
 		return;
 	r->draining = true;
+	send_stats(r); /* the last ones: later the role may have closed what it counts */
 	if (r->hooks->drain != NULL && r->going)
 		r->hooks->drain(r->self);
 	else
@@ -291,10 +292,8 @@ role_ready(struct role *r)
 void
 role_done(struct role *r)
 {
-	if (r->done)
-		return;
-	send_stats(r);
-	end(r, 0);
+	if (!r->done)
+		end(r, 0);
 }
 
 void

@@ -24,6 +24,8 @@ static const struct {
 	{SHOW_TEXT, "del\177", "del?"},
 	{SHOW_NUMBER, "12", "12"},
 	{SHOW_NUMBER, "x", "x"},
+	{SHOW_FLAG, "0", "-"},
+	{SHOW_FLAG, "1", "yes"},
 	{SHOW_SIZE, "0", "0"},
 	{SHOW_SIZE, "1023", "1023"},
 	{SHOW_SIZE, "1024", "1.0K"},
