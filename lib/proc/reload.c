@@ -108,7 +108,7 @@ tell_caller(const struct supervise *s, struct caller *k, int code)
 		buf_addz(&text, "; only after a restart: ");
 		buf_add(&text, buf_str(&s->restart_note));
 	}
-	requests_say(k, code, buf_str(&text));
+	answer_report(k, buf_str(&s->warnings), code, buf_str(&text));
 	buf_free(&text);
 }
 
@@ -152,6 +152,8 @@ reload_start(struct supervise *s, struct caller *k)
 	next = config_load(s->o->config_file, &report, NULL, NULL);
 	if (next != NULL && adopt(s, next, k != NULL ? "command" : "signal", &report)) {
 		s->reloader = k;
+		buf_clear(&s->warnings);
+		buf_add(&s->warnings, buf_str(&report));
 	} else {
 		log_problems(buf_str(&report));
 		supervise_tell_systemd(s, "READY=1\n");

@@ -398,6 +398,7 @@ clean_up(struct supervise *s)
 		close(s->lock_fd);
 	buf_free(&s->last_problem);
 	buf_free(&s->restart_note);
+	buf_free(&s->warnings);
 	config_unref(s->config);
 	config_unref(s->first);
 	loop_destroy(s->loop);
@@ -417,6 +418,7 @@ supervise_run(const struct supervise_options *o)
 	list_init(&s.asks);
 	buf_init(&s.last_problem, REPORT_MAX);
 	buf_init(&s.restart_note, 256);
+	buf_init(&s.warnings, REPORT_MAX);
 	if (open_places(&s, &why)) {
 		run(&s);
 	} else {

@@ -42,6 +42,7 @@ struct supervise {
 	struct list                     asks;
 	struct caller *reloader; /* waits until the roles have the new configuration */
 	struct buf     restart_note;
+	struct buf     warnings;   /* of the configuration that is being put in force */
 	const char    *reload_why; /* NULL: no reload is under way */
 	bool           again;      /* SIGHUP came meanwhile */
 	int64_t        started_ms, reload_ms;
