@@ -247,12 +247,12 @@ set_twice(struct maker *m, const struct row *row, const struct node *n, const st
 }
 
 static void
-apply(struct maker *m, const struct row *row, const struct node *n)
+apply(struct maker *m, const struct row *row, const struct node *n, bool again)
 {
 	struct origin *o = &m->full->origins[row - conf_rows];
 
 	m->node = n;
-	if (o->file != NULL && (row->flags & ROW_REPEAT) == 0) {
+	if (again && (row->flags & ROW_REPEAT) == 0) {
 		set_twice(m, row, n, o);
 	} else if (shape(m, row, n)) {
 		if (o->file == NULL)
@@ -297,7 +297,7 @@ apply_row(struct maker *m, const struct row *row)
 		if (t->nodes[i].row != row || t->nodes[i].from_env != env)
 			continue;
 		if (!t->nodes[i].broken)
-			apply(m, row, &t->nodes[i]);
+			apply(m, row, &t->nodes[i], any);
 		any = true;
 	}
 	if (!any && !m->carried)

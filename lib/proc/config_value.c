@@ -401,6 +401,7 @@ parse_spans(struct maker *m, const struct row *row, void *base UNUSED, struct wo
 	struct config *c = m->c;
 
 	c->retry_ms = arena_zero(&m->full->arena, n * sizeof *c->retry_ms);
+	c->n_retry = 0;
 	for (size_t i = 0; i < n; i++)
 		if (span(m, row, &words[i], &c->retry_ms[c->n_retry]))
 			c->n_retry++;

@@ -326,6 +326,7 @@ damaged_text_is_not_read(void **state)
 	static const char *const texts[] = {
 		"frobnicate 1\n", "@ x\nhostname a.example\n", "max-size ten\n", "tls /c data:!!! /k data:AAAA\n",
 		"hostname \"a\n", "user bob { from\n", "listen nowhere\n",
+		"retry 1s\nretry 1s 2s 3s 4s\n", "route * { via h.example:25 user x password file:/etc/passwd }\n",
 	};
 
 	(void)state;
