@@ -57,7 +57,6 @@ fuzz: prepare-test $(FUZZ)/build.ninja
 	@tests/fuzz/run $(FUZZ) $(SECONDS)
 
 soak: prepare-test all
-	@tests/peers
 	@tests/soak $(RELEASE) $(ROUNDS)
 
 install: all
