@@ -277,9 +277,12 @@ auth_main(unsigned index)
 	static const struct role_hooks hooks = {
 		.start = start, .config = set_config, .peer = add_peer, .go = go, .drain = drain};
 	struct auth a = {0};
+	int code;
 
 	list_init(&a.smtpds);
-	return role_run(ROLE_AUTH, index, &hooks, &a);
+	code = role_run(ROLE_AUTH, index, &hooks, &a);
+	config_unref(a.config);
+	return code;
 }
 
 bool

@@ -13,7 +13,7 @@ cmd_load(struct cmd *c)
 	struct config *conf = config_load(c->config_file, &report, NULL, NULL);
 
 	if (conf == NULL)
-		fwrite(report.p, 1, report.n, stderr);
+		fputs(buf_z(&report), stderr);
 	buf_free(&report);
 	return conf;
 }

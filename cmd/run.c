@@ -57,7 +57,7 @@ cmd_run(struct cmd *c)
 		return CMD_USAGE;
 	fill_standard_fds();
 	o.config = config_load(c->config_file, &report, NULL, NULL);
-	fwrite(report.p, 1, report.n, stderr);
+	fputs(buf_z(&report), stderr);
 	buf_free(&report);
 	if (o.config == NULL)
 		return CMD_CONFIG;

@@ -168,7 +168,8 @@ print_cell(const struct table *t, size_t i, struct str text)
 	}
 	if (is_right(&t->columns[i]) && chars < width)
 		pad(width - chars);
-	fwrite(text.p, 1, text.n, stdout);
+	if (text.n > 0)
+		fwrite(text.p, 1, text.n, stdout);
 	if (cut)
 		putchar('~');
 	if (i + 1 == t->n)

@@ -17,6 +17,19 @@
 
 #include "lib/util/log.h"
 
+/* The leak checker of sanitizers traces its process and reads /proc: such builds keep both. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TRACED true
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) && !defined(TRACED)
+#define TRACED true
+#endif
+#ifndef TRACED
+#define TRACED false
+#endif
+
 struct rights {
 	bool files; /* sees the file system; otherwise its root is empty, where we may do that */
 	bool groups; /* keeps the account's further groups (saslauthd's socket has one); needs `files` */
@@ -143,7 +156,7 @@ give_up_root(enum role_id role, struct str account, const struct account *a, str
 	char *name = str_dup(account);
 	bool  ok;
 
-	if (!rights[role].files && !enter_empty_root())
+	if (!rights[role].files && !TRACED && !enter_empty_root())
 		log_warn(ev("sandbox"), kv("role", role_name(role)), kv("missing", "chroot"),
 		         kv("why", strerror(errno)));
 	ok = change_account(a, name, rights[role].groups, why);
@@ -165,9 +178,7 @@ sandbox_enter(enum role_id role, struct str account, struct buf *why)
 		return false;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fail(why, "cannot give up new privileges");
-#ifndef __SANITIZE_ADDRESS__ /* its leak checker traces the process */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+	if (!TRACED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		return fail(why, "cannot forbid tracing");
-#endif
 	return true;
 }
