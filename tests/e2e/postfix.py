@@ -89,10 +89,14 @@ class Postfix:
         self.master = subprocess.Popen([*(["ip", "netns", "exec", netns] if netns else []), f"{ROOT}/usr/lib/postfix/sbin/master", "-c",
                                         f"{self.dir}/conf", "-d"], env=self.env, stdout=subprocess.DEVNULL, stderr=open(f"{self.dir}/err", "w"),
                                        start_new_session=True)
-        if not netns:
-            until(lambda: self.master.poll() is not None or socket.socket().connect_ex((address, port)) == 0, 20, "Postfix listens")
+        until(lambda: self.master.poll() is not None or self.listens(), 20, "Postfix listens")
         if self.master.poll() is not None:
             raise AssertionError("Postfix does not start: " + open(f"{self.dir}/err").read() + self.log())
+
+    def listens(self):
+        with socket.socket() as s:
+            s.settimeout(1)
+            return s.connect_ex((self.address, self.port)) == 0
 
     def log(self):
         try:

@@ -18,15 +18,15 @@ message_size_limit = 60000000
 
 
 class Namespace:
-    """A host of its own at 192.0.2.25, reached from here over a veth pair."""
+    """A host of its own at 198.18.77.25, reached from here over a veth pair."""
 
     def __init__(self, name="postern-e2e"):
         if os.getuid() != 0:
             raise Skip("network namespaces need root")
         self.name = name
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
-        steps = [f"netns add {name}", f"link add pst0 type veth peer name pst1 netns {name}", "addr add 192.0.2.1/24 dev pst0", "link set pst0 up",
-                 f"-n {name} addr add 192.0.2.25/24 dev pst1", f"-n {name} link set pst1 up", f"-n {name} link set lo up"]
+        steps = [f"netns add {name}", f"link add pst0 type veth peer name pst1 netns {name}", "addr add 198.18.77.1/24 dev pst0", "link set pst0 up",
+                 f"-n {name} addr add 198.18.77.25/24 dev pst1", f"-n {name} link set pst1 up", f"-n {name} link set lo up"]
         for step in steps:
             if subprocess.run(["ip", *step.split()], capture_output=True).returncode != 0:
                 self.close()
@@ -42,8 +42,8 @@ def test_real_postfix_in_its_own_network():
     space = Namespace()
     postfix = None
     try:
-        with world(zones={"a.example": mx_zone([(10, "mx1", "192.0.2.25")])}) as w:
-            postfix = Postfix("192.0.2.25", w.port, config=MAILBOX, netns=space.name)
+        with world(zones={"a.example": mx_zone([(10, "mx1", "198.18.77.25")])}) as w:
+            postfix = Postfix("198.18.77.25", w.port, config=MAILBOX, netns=space.name)
             bodies = ["Hello\r\n", ".\r\n..\r\nx\r\n", "gr\u00fc\u00dfe\r\n", "x" * 998 + "\r\n"]
             sent = [letter(body=b) for b in bodies]
             for message in sent:

@@ -276,4 +276,3 @@ def test_pidfile():
         assert int(open(path).read()) == process.pid
 
 
-__all__ = ["Postern"]

@@ -2,6 +2,7 @@
 """nsd on a loopback port, serving the zones of one test."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -11,10 +12,17 @@ import time
 SOA = "@ 60 IN SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 60\n@ 60 IN NS ns.{zone}.\nns 60 IN A 127.0.0.1\n"
 
 
-def free_port(kind=socket.SOCK_STREAM, host="127.0.0.1"):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+def free_port(host="127.0.0.1"):
+    """A port that is free for TCP and UDP, outside the range the kernel takes for outgoing connections."""
+    while True:
+        port = random.randrange(20000, 32000)
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                tcp.bind((host, port))
+                udp.bind((host, port))
+                return port
+        except OSError:
+            continue
 
 
 class Nsd:
@@ -23,7 +31,7 @@ class Nsd:
     def __init__(self, zones):
         self.dir = tempfile.mkdtemp(prefix="e2e-nsd-")
         os.chmod(self.dir, 0o755)
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = free_port()
         self.zones = dict(zones)
         self.process = None
         self.start()
