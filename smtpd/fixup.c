@@ -7,7 +7,7 @@
 #include "lib/proc/config.h"
 #include "smtpd/data.h"
 
-enum { MSGID_MAX = 998, MAILBOXES_MAX = 100000 };
+enum { MSGID_MAX = 998, MAILBOXES_MAX = 100000, AUTHORS_MAX = 100 };
 
 enum action { KEEP, DROP, AUTHOR, PEOPLE, DATE, MSGID, RECEIVED };
 
@@ -144,8 +144,8 @@ fix_mailboxes(struct work *w, const struct rule *rule, const struct field *field
 	struct reply   r = FINE;
 
 	while (r.code == 250 && header_mailbox(&rest, &a, &bad)) {
-		if (++w->mailboxes > MAILBOXES_MAX)
-			return refuse(w, "content", field->name, " has too many addresses");
+		if (++w->mailboxes > MAILBOXES_MAX || (rule->action == AUTHOR && n == AUTHORS_MAX))
+			return refuse(w, "content", field->name, ": has too many addresses");
 		n++;
 		if (a.domain.n == 0 && a.local.n > 0) {
 			complete(w, &raw, a);

@@ -261,7 +261,8 @@ message_finish(struct message *m)
 		end_head(m, buf_str(&m->raw), STR_NONE);
 	if (m->fd >= 0)
 		write_out(m);
-	if (m->text.over)
+	/* All others went to a file long ago: this one is a header alone, grown by repair. */
+	if (m->text.over || (m->fd < 0 && m->text.n > WIRE_INLINE_MAX))
 		refuse(m, "too-big", REPLY(552, 5, 3, 4, "the header is too large"));
 	if (m->refusal.code != 0)
 		return m->refusal;
@@ -272,7 +273,8 @@ message_finish(struct message *m)
 bool
 message_wants_spill(const struct message *m)
 {
-	return m->fd < 0 && m->refusal.code == 0 && m->text.n > WIRE_INLINE_MAX;
+	/* Two octets of room: the last line of a counted message may still get its CRLF. */
+	return m->fd < 0 && m->refusal.code == 0 && m->text.n > WIRE_INLINE_MAX - 2;
 }
 
 void

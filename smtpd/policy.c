@@ -64,12 +64,15 @@ allow(const char *why, const struct origin *origin)
 	return (struct verdict){REPLY(250, 2, 0, 0, "ok"), why, origin};
 }
 
-/* The text has been written; a control octet from an address must not reach the reply line. */
+/*
+ * The text has been written. No control octet from an address may reach the reply line, and nothing
+ * beyond ASCII either: who has not asked for SMTPUTF8 could not read it.
+ */
 static struct verdict
 refuse(struct reply kind, const char *why, const struct origin *origin, struct buf *text)
 {
 	for (size_t i = 0; i < text->n; i++)
-		if ((unsigned char)text->p[i] < ' ' || text->p[i] == 0x7f)
+		if ((unsigned char)text->p[i] < ' ' || (unsigned char)text->p[i] >= 0x7f)
 			text->p[i] = '?';
 	kind.text = buf_str(text);
 	return (struct verdict){kind, why, origin};

@@ -19,7 +19,7 @@ enum {
 	SESSIONS_MAX = 10000,
 	OTHER_DESCRIPTORS = 64, /* listeners, channels, spills in progress */
 	LINE_LIMIT = 64 * 1024, /* a whole EHLO or HELP answer */
-	ENVELOPE_MAX = 1792 * 1024, /* with a body of WIRE_INLINE_MAX still one frame */
+	ENVELOPE_MAX = 1536 * 1024, /* with a body of WIRE_INLINE_MAX still one frame */
 	DRAIN_MS = 20 * 1000,
 };
 

@@ -243,6 +243,17 @@ too_much_is_refused(void **state)
 	(void)message_feed(m, STR(".\r\n"));
 	assert_int_equal(message_finish(m).code, 552);
 	message_destroy(&ms, m);
+
+	/* Nor may one that repair makes longer than any frame. */
+	m = message_create(&ms, &p, 100 << 20);
+	message_expect(m, DATA_DOTTED, false);
+	(void)message_feed(m, STR("From: a@example.com\r\nTo: a\r\n"));
+	for (size_t i = 0; i < 20000; i++)
+		(void)message_feed(m, STR(" ,a,b,c\r\n"));
+	(void)message_feed(m, STR(".\r\n"));
+	assert_false(message_wants_spill(m));
+	assert_int_equal(message_finish(m).code, 552);
+	message_destroy(&ms, m);
 	messages_free(&ms);
 }
 
