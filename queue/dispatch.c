@@ -408,8 +408,9 @@ worker_gone(void *arg, const char *why)
 {
 	struct worker *w = arg;
 
-	log_warn(ev("peer-gone"), kv("peer", "delivery"), kv("index", w->index),
-	         kv("active", w->attempts.n), kv("why", why));
+	if (!w->d->q->draining)
+		log_warn(ev("peer-gone"), kv("peer", "delivery"), kv("index", w->index),
+		         kv("active", w->attempts.n), kv("why", why));
 	worker_destroy(w);
 }
 

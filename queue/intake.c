@@ -360,8 +360,9 @@ gone(void *arg, const char *why)
 {
 	struct source *s = arg;
 
-	log_warn(ev("peer-gone"), kv("peer", "smtpd"), kv("index", s->index),
-	         kv("spills", s->spills.n), kv("why", why));
+	if (!s->in->q->draining)
+		log_warn(ev("peer-gone"), kv("peer", "smtpd"), kv("index", s->index),
+		         kv("spills", s->spills.n), kv("why", why));
 	leave(s);
 }
 

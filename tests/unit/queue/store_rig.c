@@ -100,7 +100,10 @@ on_change(void *arg, uint64_t id, const char *what, struct str why)
 }
 
 static const struct store_events events = {
-	.work = on_work, .room = on_room, .state = on_state, .change = on_change,
+	.work = on_work,
+	.room = on_room,
+	.state = on_state,
+	.change = on_change,
 };
 
 /* ---- life ---- */
@@ -122,15 +125,17 @@ rig_open(struct rig *r)
 
 	r->loop = loop_create();
 	r->state = -1;
-	r->store = store_disk_open(&(struct store_disk_conf){
-		.loop = r->loop,
-		.dirfd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-		.segment_bytes = r->segment_bytes,
-		.io = r->io,
-		.read_only = r->read_only,
-		.lease_ms = r->lease_ms,
-		.warm_bytes = r->warm_bytes,
-	}, &events, r, &why);
+	r->store = store_disk_open(
+		&(struct store_disk_conf){
+			.loop = r->loop,
+			.dirfd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+			.segment_bytes = r->segment_bytes,
+			.io = r->io,
+			.read_only = r->read_only,
+			.lease_ms = r->lease_ms,
+			.warm_bytes = r->warm_bytes,
+		},
+		&events, r, &why);
 	if (r->store == NULL)
 		print_error("%s\n", buf_z(&why));
 	assert_non_null(r->store);
@@ -247,22 +252,30 @@ commit(struct rig *r, struct store_put *p, const char *lanes, uint64_t size, boo
 	size_t            n = 0;
 	struct str        rest = str_of(lanes), lane;
 
-	buf_addf(&env, "from: ann@example.com\naccepted-ms: %lld\nsize: %llu\n", (long long)time_wall_ms(),
-	         (unsigned long long)size);
+	buf_addf(&env, "from: ann@example.com\naccepted-ms: %lld\nsize: %llu\n",
+	         (long long)time_wall_ms(), (unsigned long long)size);
 	while ((lane = str_word(&rest)).n > 0) {
 		rcpts[n] = (struct store_rcpt){.index = (uint32_t)n};
 		parts[n] = (struct store_part){
-			.lane = lane, .hold = hold, .why = hold ? STR("capture") : STR_NONE,
-			.rcpts = &rcpts[n], .n_rcpts = 1,
+			.lane = lane,
+			.hold = hold,
+			.why = hold ? STR("capture") : STR_NONE,
+			.rcpts = &rcpts[n],
+			.n_rcpts = 1,
 		};
 		buf_addf(&env, "to: bob%zu@%.*s\n", n, (int)lane.n, lane.p);
 		n++;
 	}
 	r->done = false;
-	store_commit(p, &(struct store_message){
-		.envelope = buf_str(&env), .size = size, .accepted_ms = time_wall_ms(),
-		.parts = parts, .n_parts = n,
-	}, committed, r);
+	store_commit(p,
+	             &(struct store_message){
+			     .envelope = buf_str(&env),
+			     .size = size,
+			     .accepted_ms = time_wall_ms(),
+			     .parts = parts,
+			     .n_parts = n,
+		     },
+	             committed, r);
 	buf_free(&env);
 }
 
@@ -339,9 +352,14 @@ rig_lease(struct rig *r, const char *lane, unsigned max)
 {
 	r->n_leases = 0;
 	r->done = false;
-	store_lease(r->store, &(struct store_wish){
-		.lane = str_of(lane), .max = max, .lease_ms = r->lease_ms == 0 ? 60000 : r->lease_ms, .body = true,
-	}, leased, r);
+	store_lease(r->store,
+	            &(struct store_wish){
+			    .lane = str_of(lane),
+			    .max = max,
+			    .lease_ms = r->lease_ms == 0 ? 60000 : r->lease_ms,
+			    .body = true,
+		    },
+	            leased, r);
 	assert_false(r->done);
 	rig_wait(r);
 	return r->n_leases;
@@ -357,7 +375,8 @@ settled(void *arg, enum store_result result)
 }
 
 enum store_result
-rig_settle(struct rig *r, const struct rig_lease *l, enum store_verdict v, int64_t due_ms, const char *reply)
+rig_settle(struct rig *r, const struct rig_lease *l, enum store_verdict v, int64_t due_ms,
+           const char *reply)
 {
 	struct store_rcpt rcpts[8];
 
@@ -368,10 +387,15 @@ rig_settle(struct rig *r, const struct rig_lease *l, enum store_verdict v, int64
 			.reply = str_of(reply),
 		};
 	r->done = false;
-	store_settle(r->store, &(struct store_lease){.id = l->id, .part = l->part, .token = l->token},
+	store_settle(r->store,
+	             &(struct store_lease){.id = l->id, .part = l->part, .token = l->token},
 	             &(struct store_outcome){
-		.verdict = v, .due_ms = due_ms, .rcpts = rcpts, .n_rcpts = reply == NULL ? 0 : l->n_rcpts,
-	}, settled, r);
+			     .verdict = v,
+			     .due_ms = due_ms,
+			     .rcpts = rcpts,
+			     .n_rcpts = reply == NULL ? 0 : l->n_rcpts,
+		     },
+	             settled, r);
 	assert_false(r->done);
 	rig_wait(r);
 	return r->result;
@@ -390,8 +414,8 @@ on_row(void *arg, const struct store_row *row)
 	for (size_t i = 0; i < row->n_parts; i++) {
 		const struct store_row_part *p = &row->parts[i];
 
-		buf_addf(&r->text, "%llx %.*s %s %u", (unsigned long long)row->id, (int)p->lane.n, p->lane.p,
-		         store_status_name(p->status), p->tries);
+		buf_addf(&r->text, "%llx %.*s %s %u", (unsigned long long)row->id, (int)p->lane.n,
+		         p->lane.p, store_status_name(p->status), p->tries);
 		if (p->why.n > 0)
 			buf_addf(&r->text, " [%.*s]", (int)p->why.n, p->why.p);
 		for (size_t k = 0; k < p->n_rcpts; k++)

@@ -53,27 +53,28 @@ struct rig {
 
 void rig_init(struct rig *r); /* makes the directory */
 void rig_open(struct rig *r);
-void rig_close(struct rig *r);   /* as a clean stop */
-void rig_crash(struct rig *r);   /* the directory as it is now lives on; the store's memory does not */
-void rig_free(struct rig *r);    /* and removes the directory */
+void rig_close(struct rig *r); /* as a clean stop */
+void
+rig_crash(struct rig *r);     /* the directory as it is now lives on; the store's memory does not */
+void rig_free(struct rig *r); /* and removes the directory */
 void rig_turn(struct rig *r, int ms);
-void rig_wait(struct rig *r);    /* until `done` */
+void rig_wait(struct rig *r); /* until `done` */
 
 /* A message to one recipient for each lane ("a.example b.example"), body repeated to `size`. */
 enum store_result rig_put(struct rig *r, uint64_t id, const char *lanes, size_t size);
-void              rig_put_start(struct rig *r, uint64_t id, const char *lanes, size_t size, bool hold);
+void rig_put_start(struct rig *r, uint64_t id, const char *lanes, size_t size, bool hold);
 enum store_result rig_put_held(struct rig *r, uint64_t id, const char *lanes, size_t size);
 enum store_result rig_put_big(struct rig *r, uint64_t id, const char *lanes, size_t size);
 size_t            rig_lease(struct rig *r, const char *lane, unsigned max);
-enum store_result rig_settle(struct rig *r, const struct rig_lease *l, enum store_verdict v, int64_t due_ms,
-                             const char *reply);
-size_t            rig_list(struct rig *r, const struct store_filter *f); /* text: "id lane status due why\n" */
+enum store_result rig_settle(struct rig *r, const struct rig_lease *l, enum store_verdict v,
+                             int64_t due_ms, const char *reply);
+size_t rig_list(struct rig *r, const struct store_filter *f); /* text: "id lane status due why\n" */
 enum store_result rig_act(struct rig *r, const struct store_filter *f, enum store_action a);
 bool              rig_body(struct rig *r, uint64_t id);
 uint64_t          rig_messages(const struct rig *r);
 
 /* Files of the directory that end so; the first one's name is in `name`. */
 size_t rig_files(const struct rig *r, const char *end, char name[64]);
-void   rig_change_file(const struct rig *r, const char *name, long at, const void *octets, size_t n);
+void rig_change_file(const struct rig *r, const char *name, long at, const void *octets, size_t n);
 
 #endif

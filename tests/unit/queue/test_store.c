@@ -137,7 +137,9 @@ defer_waits_and_keeps_replies(void **state)
 	struct rig *r = *state;
 
 	rig_put(r, 1, "a.example", 100);
-	assert_int_equal(rig_settle(r, &r->leases[0], STORE_DEFER, time_wall_ms() + 300, "451 later"), STORE_OK);
+	assert_int_equal(
+		rig_settle(r, &r->leases[0], STORE_DEFER, time_wall_ms() + 300, "451 later"),
+		STORE_OK);
 	assert_int_equal(rig_lease(r, "a.example", 1), 0);
 	r->works = 0;
 	rig_turn(r, 500);
@@ -163,7 +165,8 @@ defer_survives(void **state)
 	assert_int_equal(rig_lease(r, "a.example", 1), 0);
 	assert_int_equal(rig_lease(r, "b.example", 1), 0);
 	rig_list(r, &(struct store_filter){0});
-	assert_string_equal(r->text.p, "1 a.example deferred 1 0=451 later\n1 b.example done 0 1=250 ok\n");
+	assert_string_equal(r->text.p,
+	                    "1 a.example deferred 1 0=451 later\n1 b.example done 0 1=250 ok\n");
 	assert_int_equal(rig_act(r, &(struct store_filter){0}, ACT_RETRY), STORE_OK);
 	assert_int_equal(rig_lease(r, "a.example", 1), 1);
 	assert_int_equal(r->leases[0].tries, 1);
@@ -245,7 +248,8 @@ hold_waits_for_a_lease_to_end(void **state)
 	assert_int_equal(rig_settle(r, &r->leases[0], STORE_DEFER, 0, "451 later"), STORE_OK);
 	assert_int_equal(rig_lease(r, "a.example", 1), 0);
 	rig_list(r, &(struct store_filter){.status = STATUS_HELD});
-	assert_string_equal(r->text.p, "1 a.example held 1 [held by the administrator] 0=451 later\n");
+	assert_string_equal(r->text.p,
+	                    "1 a.example held 1 [held by the administrator] 0=451 later\n");
 }
 
 static void
@@ -313,7 +317,8 @@ prefixes_must_be_unique(void **state)
 	prefix = str_sub(buf_str(&id), 0, 0);
 	assert_int_equal(rig_list(r, &(struct store_filter){.ids = &prefix, .n_ids = 1}), 0);
 	assert_int_equal(r->result, STORE_BAD);
-	assert_int_equal(rig_act(r, &(struct store_filter){.ids = &prefix, .n_ids = 1}, ACT_DELETE), STORE_BAD);
+	assert_int_equal(rig_act(r, &(struct store_filter){.ids = &prefix, .n_ids = 1}, ACT_DELETE),
+	                 STORE_BAD);
 	assert_int_equal(rig_messages(r), 60);
 	buf_free(&id);
 }
@@ -325,11 +330,13 @@ a_lane_is_released_whole(void **state)
 
 	for (uint64_t i = 1; i <= 20; i++) {
 		rig_put(r, i, i % 2 == 0 ? "a.example" : "b.example", 10);
-		rig_settle(r, &r->leases[0], STORE_DEFER, time_wall_ms() + 1000000 + (int64_t)i, "451 later");
+		rig_settle(r, &r->leases[0], STORE_DEFER, time_wall_ms() + 1000000 + (int64_t)i,
+		           "451 later");
 	}
 	assert_int_equal(rig_lease(r, "a.example", 50), 0);
 	r->works = 0;
-	rig_act(r, &(struct store_filter){.lane = STR("a.example"), .status = STATUS_DEFERRED}, ACT_RETRY);
+	rig_act(r, &(struct store_filter){.lane = STR("a.example"), .status = STATUS_DEFERRED},
+	        ACT_RETRY);
 	assert_int_equal(r->count, 10);
 	assert_int_equal(r->works, 1);
 	assert_int_equal(rig_lease(r, "b.example", 50), 0);
