@@ -403,6 +403,44 @@ trouble_is_shown(void **state)
 		comes("status", "kind=trouble\trole=queue\tindex:=0\twhat=something is wrong\n"));
 }
 
+static int
+call(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int                fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(at.sun_path, sizeof at.sun_path, "%s", path("run/control"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+	return fd;
+}
+
+/* Too long a line, nothing said, the end in the middle, more callers than there is room for. */
+static void
+odd_callers_do_no_harm(void **state)
+{
+	static char long_line[100 * 1024];
+	int         silent[70], fd;
+	char        octet;
+
+	(void)state;
+	memset(long_line, 'x', sizeof long_line);
+	daemon_pid = start_daemon();
+	assert_true(is_ready());
+	fd = call();
+	(void)send(fd, long_line, sizeof long_line, MSG_NOSIGNAL);
+	assert_true(recv(fd, &octet, 1, 0) <= 0);
+	close(fd);
+	fd = call();
+	assert_int_equal(send(fd, "stat", 4, MSG_NOSIGNAL), 4);
+	close(fd);
+	for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+		silent[i] = call();
+	assert_true(recv(silent[69], &octet, 1, 0) <= 0);
+	for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+		close(silent[i]);
+	assert_true(is_ready());
+}
+
 static void
 a_second_signal_ends_what_does_not_finish(void **state)
 {
@@ -450,6 +488,7 @@ main(int argc, char **argv)
 		T(nothing_stale_keeps_a_new_daemon_away),
 		T(a_reload_changes_all_or_nothing),
 		T(trouble_is_shown),
+		T(odd_callers_do_no_harm),
 		T(a_second_signal_ends_what_does_not_finish),
 	};
 
