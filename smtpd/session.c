@@ -14,6 +14,7 @@
 
 enum {
 	ARM_SLACK_MS = 1000, /* deadlines are moved no finer than this: timers cost, too */
+	OUTPUT_MAX = 32 * 1024, /* a client that does not read its replies gets no more of them */
 	SLOW_GRACE_S = 600,  /* from MAIL on, before a message has to keep a pace */
 	SLOW_RATE = 100,     /* octets a second: slower than any modem, faster than a siege */
 };
@@ -247,11 +248,16 @@ run(struct session *s)
 {
 	bool progress = false;
 
-	while ((s->phase & PHASES_CLIENT) != 0 && s->stream != NULL && step(s))
+	s->clogged = false;
+	while ((s->phase & PHASES_CLIENT) != 0 && s->stream != NULL && !s->clogged && step(s)) {
 		progress = true;
+		s->clogged = s->stream != NULL && stream_unsent(s->stream) > OUTPUT_MAX;
+	}
 	if (s->phase == PHASE_END || s->stream == NULL)
 		return;
-	if (s->eof && (s->phase & (PHASES_CLIENT | PHASE_TLS)) != 0)
+	if (s->clogged)
+		arm(s, progress);
+	else if (s->eof && (s->phase & (PHASES_CLIENT | PHASE_TLS)) != 0)
 		lost(s);
 	else if (s->server->draining && (s->phase & PHASES_COMMAND) != 0 && s->phase != PHASE_BDAT)
 		session_shut(s, true);
@@ -347,8 +353,11 @@ on_event(void *arg, enum stream_event event)
 				STR_NONE);
 		lost(s);
 		break;
-	case STREAM_CONNECTED:
 	case STREAM_DRAINED:
+		if (s->clogged)
+			run(s);
+		break;
+	case STREAM_CONNECTED:
 		break;
 	}
 }

@@ -56,6 +56,7 @@ struct session {
 	unsigned                  errors, auth_failures, mails;
 	bool esmtp, secure, greeted, trusted;
 	bool eof;        /* the client has sent all it ever will */
+	bool clogged;    /* he has too many replies to read; goes on when they have left */
 	bool chunk_last; /* this chunk ends the message */
 	bool chunk_drop; /* this chunk belongs to nothing */
 };

@@ -7,7 +7,8 @@
  * idle-timeout (seconds), user NAME PATTERN..., dkim DOMAIN SELECTOR..., certificate no, intake
  * full|broken|none, mechs none. Unset: domains example.com, trust 192.0.2.0/24 loopback.
  *
- * Steps: `do drain`, `do sessions N`, `do idle-cost` (nothing allocated per idle session beyond the struct).
+ * Steps: `do drain`, `do drained`, `do undrained`, `do sessions N`, `do logged TEXT`, `do unlogged TEXT`,
+ * `do unsent-below N` (octets that wait for the client to read).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -255,11 +256,9 @@ step(void *it, struct str word, struct str rest, struct buf *why)
 		return true;
 	if (str_eq(word, STR("unlogged")) && !is_logged(rest))
 		return true;
-	if (str_eq(word, STR("reconfigure"))) {
-		b->config.domains.n = 0;
-		server_configure(&b->server, &b->config);
+	if (str_eq(word, STR("unsent-below")) && str_number(rest, 1000000, &n) &&
+	    stream_unsent(session_at(list_first(&b->server.sessions))->stream) < n)
 		return true;
-	}
 	buf_addz(why, "does not hold; logged:\n");
 	buf_add(why, buf_str(&logged));
 	return false;
