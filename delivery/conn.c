@@ -17,8 +17,6 @@ enum {
 	IDLE_MS = 2000,   /* longer is held against a sender */
 };
 
-static void serve(struct conn *c);
-
 static void
 leave_lists(struct conn *c)
 {
@@ -117,6 +115,16 @@ send_job(struct conn *c, struct job *j)
 	client_send(c->client, &j->mail);
 }
 
+/* Kept for the next mail, unless it is used up or its place is wanted. */
+static bool
+may_rest(const struct conn *c)
+{
+	const struct worker *w = c->worker;
+
+	return client_has_room(c->client) && !is_worn(c) && !c->destination->retired &&
+	       w->idle.n < IDLE_MAX && list_empty(&w->starved);
+}
+
 /* Give the client what it has room for; with nothing to do, rest. */
 static void
 serve(struct conn *c)
@@ -134,8 +142,7 @@ serve(struct conn *c)
 	}
 	if (c->now != NULL)
 		return;
-	if (client_has_room(c->client) && !is_worn(c) && c->worker->idle.n < IDLE_MAX &&
-	    !c->destination->retired)
+	if (may_rest(c))
 		park(c);
 	else
 		quit(c);

@@ -131,9 +131,9 @@ rest(struct destination *d)
 {
 	struct worker *w = d->worker;
 
-	list_remove(&w->starved, &d->starve);
 	if (is_working(d) || d->rest.next != NULL)
 		return;
+	list_remove(&w->starved, &d->starve);
 	d->failing = false;
 	if (pick(d) == NULL)
 		d->hops_until_ms = 0; /* all have failed: the next mail looks anew */
@@ -401,6 +401,7 @@ destination_pump(struct destination *d)
 	}
 	while (may_open(d) && open_one(d))
 		;
+	rest(d); /* a kept connection may have shown that none of the mails fits its host */
 }
 
 void
