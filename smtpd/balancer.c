@@ -51,7 +51,7 @@ static void
 through(struct arrival *a, const struct proxy *header)
 {
 	struct balancers *b = a->owner;
-	struct addr       client = header->client.family != 0 ? header->client : a->peer;
+	struct addr       client = header->client;
 	int               fd = a->fd;
 	unsigned          index = a->index;
 	char              octets[PROXY_MAX];

@@ -17,8 +17,9 @@ struct balancers {
 	struct loop *loop;
 	struct list  waiting;
 	/*
-	 * The header is read: `client` is the one it names, or the peer itself. The descriptor
-	 * is the callee's.
+	 * The header is read: `client` is whom it names. If it names nobody (health checks) the
+	 * address stays unset, which no network in `trust` holds: the balancer's own right to
+	 * send must not pass to whom it does not know. The descriptor is the callee's.
 	 */
 	void (*through)(void *arg, unsigned index, int fd, struct addr client);
 	void *arg;

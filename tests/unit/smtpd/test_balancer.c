@@ -23,7 +23,7 @@ static const struct {
 	 {S("PROXY TCP4 203.0.113.9 192.0.2.1 4000 25\r\nEHLO x\r\n")}, true, "203.0.113.9", "EHLO x\r\n"},
 	{"a header in pieces", {S("PRO"), S("XY TCP4 203.0.113.9 192.0.2"), S(".1 4000 25\r"), S("\nEH")}, true,
 	 "203.0.113.9", "EH"},
-	{"a health check", {S("PROXY UNKNOWN\r\n")}, true, "10.9.9.9", ""},
+	{"a health check", {S("PROXY UNKNOWN\r\n")}, true, "", ""},
 	{"no header", {S("EHLO x\r\n")}, false, "", ""},
 	{"nothing", {{0}}, false, "", ""},
 };
@@ -103,12 +103,14 @@ play(size_t row)
 	loop_run(seen.loop);
 	assert_int_equal(seen.through, rows[row].through);
 	if (seen.through) {
-		struct addr want;
+		struct addr want = {0};
 		ssize_t     n;
 
 		assert_int_equal(seen.index, 3);
-		assert_true(addr_parse(str_of(rows[row].client), &want));
-		assert_true(addr_equal(seen.client, want));
+		if (rows[row].client[0] != '\0')
+			assert_true(addr_parse(str_of(rows[row].client), &want));
+		assert_int_equal(seen.client.family, want.family);
+		assert_true(want.family == 0 || addr_equal(seen.client, want));
 		while (s.n < 4 && s.pieces[s.n].n > 0) {
 			struct str piece = s.pieces[s.n++];
 
@@ -131,7 +133,7 @@ headers_are_taken_off_the_socket(void **state)
 	(void)state;
 	log_hook(quiet);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		print_message("%s\n", rows[i].name);
+		print_message("# %s\n", rows[i].name);
 		play(i);
 	}
 	log_hook(NULL);

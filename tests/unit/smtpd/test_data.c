@@ -128,7 +128,7 @@ every_row_is_the_same_however_it_is_cut(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		print_message("%s\n", rows[i].name);
+		print_message("# %s\n", rows[i].name);
 		for (size_t a = 0; a <= rows[i].in.n; a++)
 			for (size_t b = a; b <= rows[i].in.n; b++)
 				play(&rows[i], a, b);

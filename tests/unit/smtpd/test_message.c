@@ -182,7 +182,7 @@ headers_are_repaired_however_they_come(void **state)
 	(void)state;
 	messages_init(&ms);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		print_message("%s\n", rows[i].name);
+		print_message("# %s\n", rows[i].name);
 		for (size_t j = 0; j < ARRAY_LEN(pieces); j++)
 			play(&ms, &rows[i], pieces[j]);
 	}

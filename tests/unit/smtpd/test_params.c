@@ -87,7 +87,7 @@ mail_takes_what_the_table_says(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(mails); i++) {
 		struct mail_params p;
 
-		print_message("MAIL%s\n", mails[i].text);
+		print_message("# MAIL%s\n", mails[i].text);
 		assert_int_equal(params_mail(str_of(mails[i].text), &p, &scratch).code, mails[i].code);
 		if (mails[i].code != 250)
 			continue;
@@ -109,7 +109,7 @@ rcpt_takes_what_the_table_says(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rcpts); i++) {
 		struct rcpt_params p;
 
-		print_message("RCPT%s\n", rcpts[i].text);
+		print_message("# RCPT%s\n", rcpts[i].text);
 		assert_int_equal(params_rcpt(str_of(rcpts[i].text), &p, &scratch).code, rcpts[i].code);
 		if (rcpts[i].code != 250)
 			continue;

@@ -195,7 +195,7 @@ play(const struct row *row)
 	enum address_error error;
 	struct verdict     v;
 
-	print_message("%s\n", row->name);
+	print_message("# %s\n", row->name);
 	if (row->client[0] != '\0' && strstr(row->client, "ffff") == NULL)
 		assert_true(addr_parse(str_of(row->client), &p.client));
 	if (strstr(row->client, "ffff") != NULL) {

@@ -56,7 +56,7 @@ headers_are_read(void **state)
 		struct proxy p;
 		struct addr  client = {0};
 
-		print_message("%s\n", rows[i].name);
+		print_message("# %s\n", rows[i].name);
 		assert_int_equal(proxy_parse(rows[i].in, &p), rows[i].result);
 		if (rows[i].result != PROXY_OK)
 			continue;
