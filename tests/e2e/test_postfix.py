@@ -13,27 +13,30 @@ virtual_mailbox_maps = static:inbox/
 virtual_mailbox_base = {dir}/mail
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
-message_size_limit = 60000000
 """
 
 
 class Namespace:
-    """A host of its own at 198.18.77.25, reached from here over a veth pair."""
+    """A host of its own, reached from here over a veth pair; names and network differ from run to run."""
 
-    def __init__(self, name="postern-e2e"):
+    def __init__(self):
         if os.getuid() != 0:
             raise Skip("network namespaces need root")
-        self.name = name
-        subprocess.run(["ip", "netns", "del", name], capture_output=True)
-        steps = [f"netns add {name}", f"link add pst0 type veth peer name pst1 netns {name}", "addr add 198.18.77.1/24 dev pst0", "link set pst0 up",
-                 f"-n {name} addr add 198.18.77.25/24 dev pst1", f"-n {name} link set pst1 up", f"-n {name} link set lo up"]
+        n = os.getpid()
+        self.name, self.here, there = f"postern{n}", f"pst{n}a", f"pst{n}b"
+        network = f"198.18.{n % 250}"
+        self.address = f"{network}.25"
+        steps = [f"netns add {self.name}", f"link add {self.here} type veth peer name {there} netns {self.name}",
+                 f"addr add {network}.1/24 dev {self.here}", f"link set {self.here} up", f"-n {self.name} addr add {self.address}/24 dev {there}",
+                 f"-n {self.name} link set {there} up", f"-n {self.name} link set lo up"]
         for step in steps:
-            if subprocess.run(["ip", *step.split()], capture_output=True).returncode != 0:
+            done = subprocess.run(["ip", *step.split()], capture_output=True, text=True)
+            if done.returncode != 0:
                 self.close()
-                raise Skip("this machine makes no network namespaces")
+                raise Skip(f"this machine makes no network namespaces: {done.stderr.strip()}")
 
     def close(self):
-        subprocess.run(["ip", "link", "del", "pst0"], capture_output=True)
+        subprocess.run(["ip", "link", "del", self.here], capture_output=True)
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
 
 
@@ -42,8 +45,8 @@ def test_real_postfix_in_its_own_network():
     space = Namespace()
     postfix = None
     try:
-        with world(zones={"a.example": mx_zone([(10, "mx1", "198.18.77.25")])}) as w:
-            postfix = Postfix("198.18.77.25", w.port, config=MAILBOX, netns=space.name)
+        with world(zones={"a.example": mx_zone([(10, "mx1", space.address)])}) as w:
+            postfix = Postfix(space.address, w.port, config=MAILBOX, netns=space.name)
             bodies = ["Hello\r\n", ".\r\n..\r\nx\r\n", "gr\u00fc\u00dfe\r\n", "x" * 998 + "\r\n"]
             sent = [letter(body=b) for b in bodies]
             for message in sent:
