@@ -25,9 +25,9 @@ struct handover {
 };
 
 static struct handover_job *
-find(const struct handover *in, uint64_t id, enum handover_ask asked)
+find(const struct handover *h, uint64_t id, enum handover_ask asked)
 {
-	for (struct hash_node *n = hash_first(&in->jobs, hash_u64(id)); n != NULL;
+	for (struct hash_node *n = hash_first(&h->jobs, hash_u64(id)); n != NULL;
 	     n = hash_more(n)) {
 		struct handover_job *job = CONTAINER(n, struct handover_job, node);
 
@@ -38,18 +38,18 @@ find(const struct handover *in, uint64_t id, enum handover_ask asked)
 }
 
 static void
-forget(struct handover *in, struct handover_job *job)
+forget(struct handover *h, struct handover_job *job)
 {
-	hash_remove(&in->jobs, &job->node);
-	list_remove(&in->waiting, &job->link);
+	hash_remove(&h->jobs, &job->node);
+	list_remove(&h->waiting, &job->link);
 	job->asked = ASKED_NOTHING;
 }
 
 /* The timer runs on while jobs come and go; when it fires too early it is set again. */
 static void
-set_timer(struct handover *in)
+set_timer(struct handover *h)
 {
-	struct link       *first = list_first(&in->waiting);
+	struct link       *first = list_first(&h->waiting);
 	struct handover_job *job;
 	int64_t            left;
 
@@ -57,15 +57,15 @@ set_timer(struct handover *in)
 		return;
 	job = CONTAINER(first, struct handover_job, link);
 	left = job->deadline_ms - time_mono_ms();
-	timer_set(in->timer, left > 0 ? left : 0);
+	timer_set(h->timer, left > 0 ? left : 0);
 }
 
 static void
-fail(struct handover *in, struct handover_job *job, struct reply r)
+fail(struct handover *h, struct handover_job *job, struct reply r)
 {
 	enum handover_ask asked = job->asked;
 
-	forget(in, job);
+	forget(h, job);
 	if (asked == ASKED_STORE)
 		job->stored(job, r);
 	else
@@ -75,45 +75,45 @@ fail(struct handover *in, struct handover_job *job, struct reply r)
 static void
 on_timer(void *arg)
 {
-	struct handover *in = arg;
+	struct handover *h = arg;
 	struct link   *first;
 	int64_t        now = time_mono_ms();
 
-	while ((first = list_first(&in->waiting)) != NULL) {
+	while ((first = list_first(&h->waiting)) != NULL) {
 		struct handover_job *job = CONTAINER(first, struct handover_job, link);
 
 		if (job->deadline_ms > now)
 			break;
-		fail(in, job, REPLY(451, 4, 3, 0, "the queue does not answer: try again"));
+		fail(h, job, REPLY(451, 4, 3, 0, "the queue does not answer: try again"));
 	}
-	set_timer(in);
+	set_timer(h);
 }
 
 /* Without a queue the request fails at once, but not from inside the call. */
 static void
-begin(struct handover *in, struct handover_job *job, enum handover_ask asked)
+begin(struct handover *h, struct handover_job *job, enum handover_ask asked)
 {
-	bool    was_idle = list_empty(&in->waiting);
+	bool    was_idle = list_empty(&h->waiting);
 	int64_t now = time_mono_ms();
 
 	assert(job->asked == ASKED_NOTHING);
 	job->asked = asked;
-	job->deadline_ms = in->queue != NULL ? now + HANDOVER_WAIT_MS : now;
-	hash_put(&in->jobs, &job->node, hash_u64(job->id));
-	if (in->queue != NULL)
-		list_push(&in->waiting, &job->link);
+	job->deadline_ms = h->queue != NULL ? now + HANDOVER_WAIT_MS : now;
+	hash_put(&h->jobs, &job->node, hash_u64(job->id));
+	if (h->queue != NULL)
+		list_push(&h->waiting, &job->link);
 	else
-		list_push_front(&in->waiting, &job->link);
-	if (in->queue == NULL)
-		timer_set(in->timer, 0);
-	else if (was_idle && !timer_is_set(in->timer))
-		timer_set(in->timer, HANDOVER_WAIT_MS);
+		list_push_front(&h->waiting, &job->link);
+	if (h->queue == NULL)
+		timer_set(h->timer, 0);
+	else if (was_idle && !timer_is_set(h->timer))
+		timer_set(h->timer, HANDOVER_WAIT_MS);
 }
 
 static void
-on_opened(struct handover *in, const struct wire_spilled *m, int fd)
+on_opened(struct handover *h, const struct wire_spilled *m, int fd)
 {
-	struct handover_job *job = find(in, m->id, ASKED_OPEN);
+	struct handover_job *job = find(h, m->id, ASKED_OPEN);
 
 	if (job == NULL || fd < 0 || m->ok == 0) {
 		if (fd >= 0)
@@ -122,20 +122,20 @@ on_opened(struct handover *in, const struct wire_spilled *m, int fd)
 	}
 	if (job == NULL)
 		return;
-	forget(in, job);
+	forget(h, job);
 	job->spilled = fd >= 0;
 	job->opened(job, fd);
 }
 
 static void
-on_stored(struct handover *in, const struct wire_stored *m)
+on_stored(struct handover *h, const struct wire_stored *m)
 {
-	struct handover_job *job = find(in, m->id, ASKED_STORE);
+	struct handover_job *job = find(h, m->id, ASKED_STORE);
 	struct reply       r = {m->code, {0}, m->text};
 
 	if (job == NULL)
 		return;
-	forget(in, job);
+	forget(h, job);
 	job->spilled = false;
 	if (m->code == 250)
 		r = REPLY(250, 2, 0, 0, "stored");
@@ -151,19 +151,19 @@ on_stored(struct handover *in, const struct wire_stored *m)
 static void
 on_message(void *arg, enum wire_id id, const void *msg, int fd)
 {
-	struct handover *in = arg;
+	struct handover *h = arg;
 
 	if (id == WIRE_STORED) {
-		on_stored(in, msg);
+		on_stored(h, msg);
 	} else if (id == WIRE_SPILLED) {
-		on_opened(in, msg, fd);
+		on_opened(h, msg, fd);
 		return;
 	} else if (id == WIRE_INTAKE) {
 		const struct wire_intake *m = msg;
 
-		in->state = m->state;
-		buf_clear(&in->why);
-		buf_add(&in->why, str_sub(m->why, 0, WHY_MAX));
+		h->state = m->state;
+		buf_clear(&h->why);
+		buf_add(&h->why, str_sub(m->why, 0, WHY_MAX));
 	}
 	if (fd >= 0)
 		close(fd);
@@ -172,100 +172,100 @@ on_message(void *arg, enum wire_id id, const void *msg, int fd)
 static void
 on_gone(void *arg, const char *why)
 {
-	struct handover *in = arg;
+	struct handover *h = arg;
 	struct link   *first;
 
 	/* The supervisor tells of the death itself; this line is about who was waiting. */
-	if (!list_empty(&in->waiting))
-		log_warn(ev("role-lost"), kv("peer", "queue"), kv("waiting", in->waiting.n),
+	if (!list_empty(&h->waiting))
+		log_warn(ev("role-lost"), kv("peer", "queue"), kv("waiting", h->waiting.n),
 		         kv("why", why));
-	channel_close(in->queue);
-	in->queue = NULL;
-	in->state = INTAKE_BROKEN;
-	while ((first = list_first(&in->waiting)) != NULL)
-		fail(in, CONTAINER(first, struct handover_job, link),
+	channel_close(h->queue);
+	h->queue = NULL;
+	h->state = INTAKE_BROKEN;
+	while ((first = list_first(&h->waiting)) != NULL)
+		fail(h, CONTAINER(first, struct handover_job, link),
 		     REPLY(451, 4, 3, 0, "the queue is restarting: try again"));
 }
 
 struct handover *
 handover_create(struct loop *l)
 {
-	struct handover *in = mem_zero(sizeof *in);
+	struct handover *h = mem_zero(sizeof *h);
 
-	in->loop = l;
-	in->state = INTAKE_BROKEN;
-	buf_init(&in->why, WHY_MAX);
-	list_init(&in->waiting);
-	in->timer = timer_create_on(l, on_timer, in);
-	return in;
+	h->loop = l;
+	h->state = INTAKE_BROKEN;
+	buf_init(&h->why, WHY_MAX);
+	list_init(&h->waiting);
+	h->timer = timer_create_on(l, on_timer, h);
+	return h;
 }
 
 void
-handover_destroy(struct handover *in)
+handover_destroy(struct handover *h)
 {
-	if (in == NULL)
+	if (h == NULL)
 		return;
-	channel_close(in->queue);
-	timer_destroy(in->timer);
-	hash_free(&in->jobs);
-	buf_free(&in->why);
-	free(in);
+	channel_close(h->queue);
+	timer_destroy(h->timer);
+	hash_free(&h->jobs);
+	buf_free(&h->why);
+	free(h);
 }
 
 void
-handover_attach(struct handover *in, int fd)
+handover_attach(struct handover *h, int fd)
 {
 	static const struct channel_hooks hooks = {on_message, on_gone};
 
-	if (in->queue != NULL)
-		on_gone(in, "replaced");
-	in->queue = channel_open(in->loop, fd, ROLE_SMTPD, ROLE_QUEUE, &hooks, in);
+	if (h->queue != NULL)
+		on_gone(h, "replaced");
+	h->queue = channel_open(h->loop, fd, ROLE_SMTPD, ROLE_QUEUE, &hooks, h);
 }
 
 bool
-handover_is_open(const struct handover *in, struct reply *refusal)
+handover_is_open(const struct handover *h, struct reply *refusal)
 {
-	if (in->queue != NULL && in->state == INTAKE_OPEN)
+	if (h->queue != NULL && h->state == INTAKE_OPEN)
 		return true;
-	if (in->queue != NULL && in->state == INTAKE_FULL)
+	if (h->queue != NULL && h->state == INTAKE_FULL)
 		*refusal = REPLY(452, 4, 3, 1, "the spool is full: try again later");
 	else
 		*refusal = REPLY(451, 4, 3, 0, "the queue takes no mail now: try again");
-	if (in->queue != NULL && in->why.n > 0)
-		refusal->text = buf_str(&in->why);
+	if (h->queue != NULL && h->why.n > 0)
+		refusal->text = buf_str(&h->why);
 	return false;
 }
 
 void
-handover_spill(struct handover *in, struct handover_job *job, uint64_t hint_bytes)
+handover_spill(struct handover *h, struct handover_job *job, uint64_t hint_bytes)
 {
 	const struct wire_spill m = {job->id, hint_bytes};
 
-	begin(in, job, ASKED_OPEN);
-	if (in->queue != NULL)
-		channel_send(in->queue, WIRE_SPILL, &m, -1);
+	begin(h, job, ASKED_OPEN);
+	if (h->queue != NULL)
+		channel_send(h->queue, WIRE_SPILL, &m, -1);
 }
 
 void
-handover_put(struct handover *in, struct handover_job *job, const struct handover_message *m)
+handover_put(struct handover *h, struct handover_job *job, const struct handover_message *m)
 {
 	const struct wire_put put = {job->id, job->spilled, m->size, m->envelope, m->body};
 
-	begin(in, job, ASKED_STORE);
-	if (in->queue != NULL)
-		channel_send(in->queue, WIRE_PUT, &put, -1);
+	begin(h, job, ASKED_STORE);
+	if (h->queue != NULL)
+		channel_send(h->queue, WIRE_PUT, &put, -1);
 }
 
 void
-handover_cancel(struct handover *in, struct handover_job *job)
+handover_cancel(struct handover *h, struct handover_job *job)
 {
 	const struct wire_drop m = {job->id};
 	bool                   put = job->asked == ASKED_STORE;
 
 	/* A file asked for and not yet opened is dropped too: SPILLED would find nobody. */
-	if (in->queue != NULL && !put && (job->spilled || job->asked == ASKED_OPEN))
-		channel_send(in->queue, WIRE_DROP, &m, -1);
+	if (h->queue != NULL && !put && (job->spilled || job->asked == ASKED_OPEN))
+		channel_send(h->queue, WIRE_DROP, &m, -1);
 	if (job->asked != ASKED_NOTHING)
-		forget(in, job);
+		forget(h, job);
 	job->spilled = false;
 }

@@ -33,24 +33,24 @@ struct handover_job {
 	int64_t          deadline_ms;
 	enum handover_ask  asked;
 	bool             spilled; /* the queue holds a file for it */
-	void (*opened)(struct handover_job *job, int fd);           /* the callee's; -1: failed */
+	void (*opened)(struct handover_job *job, int fd);         /* the callee's; -1: failed */
 	void (*stored)(struct handover_job *job, struct reply r); /* text valid during the call */
 };
 
 struct handover *handover_create(struct loop *l);
-void           handover_destroy(struct handover *in); /* no job may be left */
+void             handover_destroy(struct handover *h); /* no job may be left */
 
 /* The channel to the queue; replaces an older one. */
-void handover_attach(struct handover *in, int fd);
+void handover_attach(struct handover *h, int fd);
 
 /*
  * May mail be taken now? False with what to answer to MAIL; its text is valid until the loop
  * turns.
  */
-bool handover_is_open(const struct handover *in, struct reply *refusal);
+bool handover_is_open(const struct handover *h, struct reply *refusal);
 
 /* Ask for a descriptor; the answer comes to job->opened. `hint_bytes`: SIZE=, or 0. */
-void handover_spill(struct handover *in, struct handover_job *job, uint64_t hint_bytes);
+void handover_spill(struct handover *h, struct handover_job *job, uint64_t hint_bytes);
 
 struct handover_message {
 	struct str envelope; /* formatted */
@@ -59,9 +59,9 @@ struct handover_message {
 };
 
 /* Hand over; all of it is copied. The answer comes to job->stored. */
-void handover_put(struct handover *in, struct handover_job *job, const struct handover_message *m);
+void handover_put(struct handover *h, struct handover_job *job, const struct handover_message *m);
 
 /* No answer is wanted any more. A spilled message that was not put is dropped. */
-void handover_cancel(struct handover *in, struct handover_job *job);
+void handover_cancel(struct handover *h, struct handover_job *job);
 
 #endif

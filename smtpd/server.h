@@ -34,21 +34,21 @@ struct counts {
 };
 
 struct server {
-	struct loop    *loop;
-	struct site    *site; /* of new sessions; NULL before the first configuration */
-	struct handover  *handover;
-	struct logins  *logins;
-	struct ids      ids;
-	struct list     sessions; /* of struct session */
-	size_t          max_sessions;
-	struct messages messages;
-	struct buf      line;     /* a reply being written */
-	struct buf      envelope; /* the same for envelopes */
-	struct counts   counts;
-	bool            draining;
-	struct timer   *drain_limit;
+	struct loop     *loop;
+	struct site     *site; /* of new sessions; NULL before the first configuration */
+	struct handover *handover;
+	struct logins   *logins;
+	struct ids       ids;
+	struct list      sessions; /* of struct session */
+	size_t           max_sessions;
+	struct messages  messages;
+	struct buf       line;     /* a reply being written */
+	struct buf       envelope; /* the same for envelopes */
+	struct counts    counts;
+	bool             draining;
+	struct timer    *drain_limit;
 	void (*drained)(void *arg);
-	void *drained_arg;
+	void            *drained_arg;
 };
 
 /* `index` of this smtpd: the maker of its message ids. */

@@ -24,21 +24,21 @@ struct recipient {
 };
 
 struct transaction {
-	struct session    *session;
-	struct handover_job  job;
-	struct message    *message; /* from DATA or the first BDAT on */
-	struct policy      policy;
-	struct fixup       plan;
-	struct buf         text;     /* all addresses */
-	struct buf         received; /* the field for the top of the header */
-	struct place       from, envid;
-	struct recipient  *rcpts;
-	size_t             n_rcpts, cap_rcpts;
-	struct mail_params params; /* its texts are not valid any more */
-	uint64_t           id;
-	int64_t            begun_ms; /* monotonic: how long it took is logged */
-	bool               completed; /* an address of the envelope got its domain from us */
-	bool               utf8;      /* an address needs SMTPUTF8 */
+	struct session     *session;
+	struct handover_job job;
+	struct message     *message; /* from DATA or the first BDAT on */
+	struct policy       policy;
+	struct fixup        plan;
+	struct buf          text;     /* all addresses */
+	struct buf          received; /* the field for the top of the header */
+	struct place        from, envid;
+	struct recipient   *rcpts;
+	size_t              n_rcpts, cap_rcpts;
+	struct mail_params  params; /* its texts are not valid any more */
+	uint64_t            id;
+	int64_t             begun_ms; /* monotonic: how long it took is logged */
+	bool                completed; /* an address of the envelope got its domain from us */
+	bool                utf8;      /* an address needs SMTPUTF8 */
 };
 
 struct transaction *transaction_create(struct session *s);
