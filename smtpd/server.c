@@ -138,6 +138,9 @@ server_accept(struct server *sv, unsigned index, int fd, struct addr client)
 		close(fd);
 		return;
 	}
+	/* Asked again before a refusal: the sandbox sets its own limits after we began. */
+	if (sv->sessions.n >= sv->max_sessions)
+		sv->max_sessions = session_limit();
 	if (sv->sessions.n >= sv->max_sessions) {
 		turn_away(sv, fd, client, "too-many-sessions");
 		return;
