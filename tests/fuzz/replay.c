@@ -67,6 +67,7 @@ play_changed(struct str seed)
 {
 	struct buf b = BUF(FILE_MAX);
 
+	random_hook(1); /* for each alike, in whatever order the folder has them */
 	for (int i = 0; i < COPIES; i++) {
 		buf_clear(&b);
 		buf_add(&b, seed);
@@ -108,7 +109,6 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: %s CORPUS\n", argv[0]);
 		return 2;
 	}
-	random_hook(1);
 	play(STR(""));
 	while ((entry = readdir(folder)) != NULL)
 		if (entry->d_name[0] != '.' && read_file(&seed, argv[1], entry->d_name)) {
