@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PRODUCT = ("lib", "auth", "cmd", "delivery", "dkim", "queue", "smtpd")
+PRODUCT = ("lib", "auth", "cmd", "delivery", "dkim", "doctor", "queue", "smtpd", "status")
 SKIPPED = 77
 
 
