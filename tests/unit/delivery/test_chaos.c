@@ -25,11 +25,16 @@
 #include "lib/util/random.h"
 #include "tests/fake/fake.h"
 
-enum { LEASES = 40, STEPS = 400, ROUNDS = 150 };
+enum { LEASES = 40, STEPS = 400, ROUNDS = 150, PEERS_MAX = 4096 };
+
+struct state { /* of one server */
+	bool greeted, data;
+};
 
 static struct loop  *loop;
 static struct worker worker;
 static unsigned      outcomes[LEASES + 1];
+static struct state  states[PEERS_MAX];
 
 struct dns_query {
 	struct deferred call;
@@ -144,27 +149,75 @@ collect(void)
 	}
 }
 
-/* Mostly what a server would say, so that sessions come far; sometimes anything. */
-static void
-say(struct fake_peer *p)
+static const char *
+any_of(const char *const *lines, size_t n, unsigned odd)
 {
-	static const char *const lines[] = {
-		"220 hello\r\n", "250-x\r\n250-PIPELINING\r\n250 SIZE 100000\r\n", "250-x\r\n250 STARTTLS\r\n",
-		"250-x\r\n250-PIPELINING\r\n250 LIMITS MAILMAX=2 RCPTMAX=1\r\n", "250 ok\r\n", "250 ok\r\n",
-		"250 ok\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", "354 go\r\n", "354 go\r\n",
-		"250 2.0.0 taken\r\n", "450 4.2.0 later\r\n", "550 5.1.1 who\r\n", "452 4.5.3 too many\r\n",
-		"421 4.3.2 bye\r\n", "rubbish\r\n", "250", "\r\n", "99999999\r\n", "250 a\nb\r\n",
-	};
-	struct str got = fake_got(p);
+	return random_below(odd) == 0 ? lines[1 + random_below((uint32_t)n - 1)] : lines[0];
+}
 
-	if (random_below(12) != 0 && got.n == 0 && fake_tls(p) == FAKE_PLAIN && random_below(2) == 0)
-		return;
-	fake_taken(p, got.n);
-	fake_send(p, str_of(lines[random_below(random_below(8) == 0 ? ARRAY_LEN(lines) : 13)]));
+#define ANY(odd, ...) \
+	any_of((const char *const[]){__VA_ARGS__}, ARRAY_LEN(((const char *const[]){__VA_ARGS__})), odd)
+
+static const char *
+hello(void)
+{
+	return ANY(2, "250-x\r\n250 PIPELINING\r\n", "250-x\r\n250-PIPELINING\r\n250 SIZE 100000\r\n",
+	           "250-x\r\n250 STARTTLS\r\n", "250 x\r\n", "502 what?\r\n", "421 no\r\n",
+	           "250-x\r\n250-PIPELINING\r\n250 LIMITS MAILMAX=2 RCPTMAX=1\r\n");
+}
+
+/* What a server says to this line, mostly. */
+static const char *
+reply_to(struct str line, bool *data)
+{
+	if (*data) {
+		if (!str_eq(line, STR(".")))
+			return "";
+		*data = false;
+		return ANY(8, "250 2.0.0 taken\r\n", "451 4.3.0 no\r\n", "554 5.6.0 no\r\n", "421 bye\r\n");
+	}
+	if (str_starts(line, STR("EHLO")))
+		return hello();
+	if (str_starts(line, STR("MAIL")))
+		return ANY(15, "250 ok\r\n", "450 4.1.0 no\r\n", "550 no\r\n", "421 bye\r\n", "354 odd\r\n");
+	if (str_starts(line, STR("RCPT")))
+		return ANY(4, "250 ok\r\n", "452 4.5.3 many\r\n", "550 5.1.1 no\r\n", "450 no\r\n");
+	if (str_starts(line, STR("STARTTLS")))
+		return ANY(4, "220 go\r\n", "454 no\r\n", "220 go\r\n250 injected\r\n");
+	if (!str_eq(line, STR("DATA")))
+		return "250 ok\r\n"; /* HELO, RSET, QUIT */
+	*data = random_below(10) != 0;
+	return *data ? "354 go\r\n" : "451 4.3.0 no\r\n";
 }
 
 static void
-act(struct fake_peer *p)
+converse(struct fake_peer *p, bool *data)
+{
+	struct str got = fake_got(p);
+	ptrdiff_t  end = str_find_str(got, STR("\r\n"));
+
+	while (end >= 0 && fake_end(p) == FAKE_OPEN) {
+		const char *reply = reply_to(str_sub(got, 0, (size_t)end), data);
+
+		fake_taken(p, (size_t)end + 2);
+		if (reply[0] != '\0')
+			fake_send(p, str_of(reply));
+		got = fake_got(p);
+		end = str_find_str(got, STR("\r\n"));
+	}
+	if (*data && got.n > 1000 && random_below(20) == 0)
+		fake_send(p, STR("552 5.3.4 too much already\r\n"));
+}
+
+static void
+babble(struct fake_peer *p)
+{
+	fake_send(p, str_of(ANY(2, "250 ok\r\n", "rubbish\r\n", "250", "\r\n", "99999999\r\n", "250 a\nb\r\n",
+	                        "354 go\r\n", "421 bye\r\n", "250-more\r\n", "220 hello\r\n")));
+}
+
+static void
+act(struct fake_peer *p, struct state *s)
 {
 	static const struct tls_info info = {.version = "1.3", .cipher = "x", .bits = 256};
 
@@ -175,19 +228,24 @@ act(struct fake_peer *p)
 			fake_fail(p, "connection refused");
 		else
 			fake_connect(p);
+	} else if (!s->greeted) {
+		s->greeted = true;
+		fake_send(p, str_of(ANY(15, "220 hello\r\n", "554 no\r\n", "421 no\r\n", "521 never\r\n")));
 	} else if (fake_tls(p) == FAKE_TLS_ASKED) {
 		if (random_below(3) == 0)
 			fake_fail(p, "handshake failure");
 		else
 			fake_secure(p, &info);
-	} else if (random_below(40) == 0) {
+	} else if (random_below(100) == 0) {
 		fake_eof(p);
-	} else if (random_below(40) == 0) {
+	} else if (random_below(100) == 0) {
 		fake_fail(p, "connection reset by peer");
-	} else if (random_below(20) == 0) {
+	} else if (random_below(50) == 0) {
 		fake_stall(p, random_below(2) == 0);
+	} else if (random_below(100) == 0) {
+		babble(p);
 	} else {
-		say(p);
+		converse(p, &s->data);
 	}
 }
 
@@ -221,9 +279,9 @@ live(void)
 	for (unsigned step = 0; step < STEPS; step++) {
 		if (next <= LEASES && random_below(6) == 0)
 			lease(next++);
-		for (size_t i = 0; i < fake_peers(loop); i++)
+		for (size_t i = 0; i < fake_peers(loop) && i < PEERS_MAX; i++)
 			if (random_below(3) == 0)
-				act(fake_peer_at(loop, i));
+				act(fake_peer_at(loop, i), &states[i]);
 		if (random_below(100) == 0)
 			change_configuration(make_setup, step + 2);
 		if (random_below(15) == 0)
@@ -266,6 +324,7 @@ play(uint64_t seed)
 	random_hook(seed);
 	loop = loop_create();
 	memset(outcomes, 0, sizeof outcomes);
+	memset(states, 0, sizeof states);
 	worker = (struct worker){.loop = loop, .setup = make_setup(1), .signer = signer_create(loop)};
 	worker.queue = channel_open(loop, -1, ROLE_DELIVERY, ROLE_QUEUE, &hooks, NULL);
 	live();
