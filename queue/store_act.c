@@ -15,12 +15,38 @@ struct act_later {
 	enum store_action          action;
 	struct store_cursor        cursor;
 	size_t                     n;
+	size_t                     unwritten; /* changes on their way to the disk */
+	bool                       walked;    /* every message has been looked at */
+	enum store_result          result;
 	store_act_fn              *fn;
 	void                      *arg;
 };
 
+/* The answer comes once it is true on disk, so that the next command sees it. */
 static void
-write_state(struct disk *d, struct part *p, const struct loaded *from, enum part_state state)
+answer(struct act_later *a)
+{
+	if (!a->walked || a->unwritten > 0)
+		return;
+	a->fn(a->arg, a->result, a->n);
+	store_cursor_free(&a->cursor);
+	free(a);
+}
+
+static void
+written(void *arg, enum store_result result)
+{
+	struct act_later *a = arg;
+
+	if (result != STORE_OK)
+		a->result = result;
+	a->unwritten--;
+	answer(a);
+}
+
+static void
+write_state(struct disk *d, struct part *p, const struct loaded *from, enum part_state state,
+            struct act_later *a)
 {
 	struct part_text text;
 	uint8_t         *data;
@@ -31,18 +57,19 @@ write_state(struct disk *d, struct part *p, const struct loaded *from, enum part
 	text.why = state == PART_HOLD ? STR("held by the administrator") : STR_NONE;
 	text.due_ms = 0;
 	part_unlist(d, p);
-	settle_write(d, p, &text, NULL, NULL);
+	a->unwritten++;
+	settle_write(d, p, &text, written, a);
 	part_free(&text);
 	free(data);
 }
 
 static void
-hold(struct disk *d, struct part *p, const struct loaded *from)
+hold(struct disk *d, struct part *p, const struct loaded *from, struct act_later *a)
 {
 	if (p->where == AT_LEASED)
 		p->flags |= PART_HOLD_NEXT;
 	else if (p->where == AT_READY || p->where == AT_LATER || p->where == AT_RELEASED)
-		write_state(d, p, from, PART_HOLD);
+		write_state(d, p, from, PART_HOLD, a);
 }
 
 /* Damage that has gone (a file put back) shows by loading; what is still bad is held again. */
@@ -62,9 +89,9 @@ heal(struct disk *d, struct msg *m)
 }
 
 static void
-act_part(struct disk *d, struct part *p, const struct loaded *from, enum store_action action)
+act_part(struct disk *d, struct part *p, const struct loaded *from, struct act_later *a)
 {
-	switch (action) {
+	switch (a->action) {
 	case ACT_RETRY:
 		if (p->where == AT_LATER || p->where == AT_RELEASED) {
 			part_unlist(d, p);
@@ -72,12 +99,12 @@ act_part(struct disk *d, struct part *p, const struct loaded *from, enum store_a
 		}
 		break;
 	case ACT_HOLD:
-		hold(d, p, from);
+		hold(d, p, from, a);
 		break;
 	case ACT_RELEASE:
 		p->flags &= (uint8_t)~PART_HOLD_NEXT;
 		if (p->where == AT_HELD)
-			write_state(d, p, from, PART_WAIT);
+			write_state(d, p, from, PART_WAIT, a);
 		break;
 	case ACT_COUNT:
 	case ACT_DELETE:
@@ -103,7 +130,7 @@ text_matches(struct disk *d, struct msg *m, const struct store_filter *f)
 }
 
 static bool
-act(struct disk *d, struct msg *m, const struct act_later *a)
+act(struct disk *d, struct msg *m, struct act_later *a)
 {
 	struct loaded from = {0};
 	bool          some = false;
@@ -113,7 +140,8 @@ act(struct disk *d, struct msg *m, const struct act_later *a)
 	if (!some || !text_matches(d, m, a->f))
 		return false;
 	if (a->action == ACT_DELETE) {
-		settle_end(d, m, NULL, NULL);
+		a->unwritten++;
+		settle_end(d, m, written, a);
 		disk_say_change(d, msg_id(m), "deleted", STR("by the administrator"));
 		return true;
 	}
@@ -123,7 +151,7 @@ act(struct disk *d, struct msg *m, const struct act_later *a)
 		return false;
 	for (uint32_t i = 0; i < m->n_parts; i++)
 		if (filter_part(a->f, m, &m->parts[i]) || m->parts[i].where == AT_HELD)
-			act_part(d, &m->parts[i], &from, a->action);
+			act_part(d, &m->parts[i], &from, a);
 	loaded_free(&from);
 	return true;
 }
@@ -133,10 +161,9 @@ run_act(struct disk *d, struct later *later)
 {
 	struct act_later *a = CONTAINER(later, struct act_later, later);
 	int64_t           until = time_mono_ms() + TURN_MS;
-	enum store_result result = STORE_OK;
 
 	if (!a->cursor.begun && !filter_begin(d, a->f, &a->cursor)) {
-		result = STORE_BAD;
+		a->result = STORE_BAD;
 		a->cursor.at = a->cursor.n;
 	}
 	while (a->cursor.at < a->cursor.n && time_mono_ms() <= until) {
@@ -150,9 +177,9 @@ run_act(struct disk *d, struct later *later)
 		disk_say(d, &a->later);
 		return;
 	}
-	a->fn(a->arg, result, a->n);
-	store_cursor_free(&a->cursor);
-	free(a);
+	log_flush(d);
+	a->walked = true;
+	answer(a);
 }
 
 /* All that waits in one lane: no look at the messages at all. */
