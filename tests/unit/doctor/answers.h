@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * answers - a name server made of text, under doctor/facts.h.
+ *
+ * One record a line: "NAME TYPE VALUE" with TYPE A AAAA MX PTR TXT NS SOA CNAME or
+ * TIMEOUT; the owner "@IP NAME" is what only the server with this address says.
+ */
+#ifndef TESTS_UNIT_DOCTOR_ANSWERS_H
+#define TESTS_UNIT_DOCTOR_ANSWERS_H
+
+#include "doctor/facts.h"
+
+struct answers {
+	struct buf text;
+};
+
+void          answers_init(struct answers *a);
+void          answers_free(struct answers *a);
+void          answers_add(struct answers *a, struct str line);
+struct facts *answers_facts(struct answers *a); /* every fact is known at once */
+
+#endif
