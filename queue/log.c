@@ -79,12 +79,13 @@ log_update_state(struct disk *d)
 	int         state = STORE_OPEN;
 	char        why[sizeof d->state_why] = "";
 
-	if (l->failures >= 2 && l->last_error != ENOSPC) {
-		state = STORE_BROKEN;
-		snprintf(why, sizeof why, "cannot write to the spool: %s", strerror(l->last_error));
-	} else if (l->failures >= 2 || l->no_spare) {
-		state = STORE_NO_ROOM;
-		snprintf(why, sizeof why, "the spool's file system is full");
+	if (l->failures >= 2 || l->no_spare) {
+		bool full = l->last_error == ENOSPC || l->last_error == EDQUOT;
+
+		state = full ? STORE_NO_ROOM : STORE_BROKEN;
+		snprintf(why, sizeof why,
+		         full ? "the spool's file system is full" : "cannot write to the spool: %s",
+		         strerror(l->last_error));
 	} else if (l->spare == NULL && d->state < 0) {
 		return; /* the first segments are being made */
 	} else if (free_bytes(d) < d->conf.floor_bytes) {

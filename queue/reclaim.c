@@ -256,6 +256,8 @@ again(void *arg)
 static uint64_t
 slack(const struct disk *d)
 {
+	if (d->conf.slack_bytes != 0)
+		return d->conf.slack_bytes;
 	return d->total_bytes / 4 < SLACK_MAX ? d->total_bytes / 4 : SLACK_MAX;
 }
 

@@ -134,6 +134,7 @@ rig_open(struct rig *r)
 			.read_only = r->read_only,
 			.lease_ms = r->lease_ms,
 			.warm_bytes = r->warm_bytes,
+			.slack_bytes = r->slack_bytes,
 		},
 		&events, r, &why);
 	if (r->store == NULL)
@@ -454,14 +455,24 @@ acted(void *arg, enum store_result result, size_t n)
 	r->done = true;
 }
 
+/* Returns when what was asked for has happened: ends and states ride in later batches. */
 enum store_result
 rig_act(struct rig *r, const struct store_filter *f, enum store_action a)
 {
+	uint64_t before = rig_messages(r);
+	int64_t  end = time_mono_ms() + WAIT_MS;
+
 	r->done = false;
 	store_act(r->store, f, a, acted, r);
 	assert_false(r->done);
 	rig_wait(r);
-	rig_turn(r, 80);
+	if (a == ACT_DELETE)
+		while (rig_messages(r) > before - r->count && time_mono_ms() < end)
+			rig_turn(r, 5);
+	else if (a == ACT_HOLD || a == ACT_RELEASE)
+		rig_turn(r, 250);
+	else
+		rig_turn(r, 10);
 	return r->result;
 }
 

@@ -39,6 +39,7 @@ struct rig {
 	bool              read_only;
 	int64_t           lease_ms;
 	size_t            warm_bytes;
+	uint64_t          slack_bytes;
 	struct rig_lease  leases[RIG_LEASES];
 	size_t            n_leases;
 	enum store_result result;

@@ -122,7 +122,7 @@ setup(void **state)
 	rig_init(&rig);
 	rig.io = &shim;
 	rig_open(&rig);
-	rig_turn(&rig, 20); /* the spare is made */
+	rig_turn(&rig, 100); /* nothing is on its way */
 	*state = &rig;
 	return 0;
 }
@@ -184,7 +184,9 @@ the_failed_file_is_not_used_again(void **state)
 	fail_next(K_SYNC, 1);
 	rig_put(r, 2, "a.example", 500);
 	rig_put(r, 3, "a.example", 500);
-	rig_turn(r, 300);
+	for (int i = 0;
+	     i < 200 && (rig_files(r, ".seg", name) < 2 || strncmp(name, "00000001", 8) == 0); i++)
+		rig_turn(r, 50);
 	/* What was good in it has been moved to a new file. */
 	assert_true(rig_files(r, ".seg", name) >= 2);
 	assert_true(strncmp(name, "00000001", 8) > 0);
@@ -221,7 +223,7 @@ a_second_failure_stops_intake(void **state)
 	rig_put(r, 1, "a.example", 500);
 	fail_next(K_SYNC, 1000);
 	assert_int_equal(rig_put(r, 2, "a.example", 500), STORE_UNKNOWN);
-	for (int i = 0; i < 100 && r->state != STORE_BROKEN; i++)
+	for (int i = 0; i < 1000 && r->state != STORE_BROKEN; i++)
 		rig_turn(r, 10);
 	assert_int_equal(r->state, STORE_BROKEN);
 	assert_int_equal(rig_put(r, 3, "a.example", 500), STORE_AGAIN);
@@ -240,7 +242,7 @@ no_room_is_full_and_passes(void **state)
 	uint64_t    id = 1;
 
 	rig_put(r, id++, "a.example", 100);
-	rig_turn(r, 50); /* the next spare is made */
+	rig_turn(r, 500); /* the next spare is made */
 	plan_errno = ENOSPC;
 	fail_next(K_ALLOCATE, 100000);
 	while (id < 200 && rig_put(r, id, "a.example", 200 * 1024) == STORE_OK) {
@@ -251,7 +253,7 @@ no_room_is_full_and_passes(void **state)
 	assert_int_equal(r->state, STORE_NO_ROOM);
 	assert_in_range(id, 15, 30);
 	no_plans();
-	for (int i = 0; i < 30 && r->state != STORE_OPEN; i++)
+	for (int i = 0; i < 100 && r->state != STORE_OPEN; i++)
 		rig_turn(r, 100);
 	assert_int_equal(r->state, STORE_OPEN);
 	assert_int_equal(rig_put(r, id, "a.example", 200 * 1024), STORE_OK);
@@ -276,7 +278,7 @@ every_single_failure(void **state)
 			for (uint64_t i = 0; i < 10; i++)
 				ok[i] = rig_put(r, 100 + i, "a.example", 3000) == STORE_OK;
 			no_plans();
-			rig_turn(r, 70);
+			rig_turn(r, 150);
 			rig_crash(r);
 			rig_open(r);
 			for (int i = 0; i < 10; i++)

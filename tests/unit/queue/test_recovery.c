@@ -292,14 +292,17 @@ old_mail_is_moved_and_the_log_stays_bounded(void **state)
 	struct rig *r = *state;
 	char        name[64];
 
+	rig_close(r);
+	r->slack_bytes = 12 * 1024 * 1024;
+	rig_open(r);
 	rig_put(r, 1, "a.example b.example", 5000);
 	struct rig_lease b = r->leases[1];
 	rig_settle(r, &r->leases[0], STORE_DEFER, time_wall_ms() + 1000000, "451 later");
 	rig_settle(r, &b, STORE_DONE, 0, "250 ok");
 	rig_put_big(r, 2, "a.example", 1024 * 1024);
 	rig_settle(r, &r->leases[0], STORE_DEFER, time_wall_ms() + 1000000, "451 later");
-	/* 256 MiB of slack and some: 270 MiB of mail that goes through. */
-	for (uint64_t i = 10; i < 10 + 1400; i++) {
+	/* Much more mail goes through than the log may hold, and a little stays in each segment. */
+	for (uint64_t i = 10; i < 10 + 160; i++) {
 		rig_put_start(r, i, "c.example", 200 * 1024, false);
 		if (i % 8 == 7)
 			rig_wait(r);
@@ -310,7 +313,8 @@ old_mail_is_moved_and_the_log_stays_bounded(void **state)
 		}
 	}
 	rig_turn(r, 300);
-	assert_in_range(rig_files(r, ".seg", name), 1, (256 + 64) / 4);
+	assert_in_range(rig_files(r, ".seg", name), 1, 7);
+	assert_true(strncmp(name, "00000001", 8) > 0);
 	rig_crash(r);
 	rig_open(r);
 	rig_list(r, &(struct store_filter){.lane = STR("a.example")});
