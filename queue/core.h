@@ -82,6 +82,8 @@ void dispatch_peer(struct dispatch *d, unsigned index, int fd); /* a channel to 
 void dispatch_offer(struct dispatch *d, const struct store_lease *l);
 void dispatch_work(struct dispatch *d, struct str lane); /* the store has something for the lane */
 void dispatch_resumed(struct dispatch *d);               /* pauses have changed */
+/* An administrator wants to see: lanes (all, or one) rest no longer, the next part of each is a probe. */
+void            dispatch_retry(struct dispatch *d, struct str lane);
 size_t          dispatch_active(const struct dispatch *d);
 void            dispatch_end(struct dispatch *d, struct attempt *a); /* settled: frees it */
 struct attempt *attempt_create(const struct store_lease *l); /* NULL: its envelope cannot be read */

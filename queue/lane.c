@@ -145,6 +145,22 @@ lane_wake(void *arg)
 	set_wake(d);
 }
 
+void
+dispatch_retry(struct dispatch *d, struct str lane)
+{
+	for (struct hash_node *n = hash_walk(&d->lanes, NULL); n != NULL;
+	     n = hash_walk(&d->lanes, n)) {
+		struct dispatch_lane *l = CONTAINER(n, struct dispatch_lane, node);
+
+		if (lane.n > 0 && !str_eq(lane, lane_name(l)))
+			continue;
+		heap_remove(&d->resting, &l->until);
+		l->until.key = 0;
+		lane_turn(d, l);
+	}
+	set_wake(d);
+}
+
 /* ---- health of lanes ---- */
 
 static void

@@ -426,6 +426,8 @@ acted(void *arg, enum store_result result, size_t n)
 	}
 	buf_addf(&text, "%zu message%s %s%s", n, n == 1 ? "" : "s", r->dry_run ? "would be " : "",
 	         r->verb);
+	if (!r->dry_run && r->action == ACT_RETRY && r->q->dispatch != NULL)
+		dispatch_retry(r->q->dispatch, r->filter.lane);
 	if (!r->dry_run)
 		log_info(ev("queue-command"), kv("msg", buf_str(&text)));
 	end(r, EXIT_OK, buf_z(&text));
