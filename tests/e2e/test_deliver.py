@@ -167,9 +167,9 @@ def test_success_notice():
         got = w.receivers["127.0.0.9"].wait(1)[0]
         status = email.message_from_bytes(got.data).get_payload()[1].get_payload()
         assert [(r["Final-Recipient"], r["Action"]) for r in status[1:]] == [("rfc822; b@a.example", "relayed")], got.data
+        w.receivers["127.0.0.3"].wait(1)
         commands = w.receivers["127.0.0.3"].commands
         assert any("ENVID=e1" in c for c in commands) and any("NOTIFY=SUCCESS,FAILURE" in c.upper() for c in commands), commands
-        w.receivers["127.0.0.3"].wait(1)
         time.sleep(0.5)
         assert len(w.receivers["127.0.0.9"].messages) == 1
 
