@@ -187,6 +187,13 @@ add_text(struct buf *out, const struct bounce *b)
 		buf_addz(out, "\r\n<");
 		add_words(out, r->rcpt->to, utf8);
 		buf_addz(out, ">\r\n  ");
+		if (b->kind == BOUNCE_FAILED && reply_is_temporary(r->reply)) {
+			buf_addz(
+				out,
+				"It was tried again and again since it was sent; the last answer:\r\n");
+			add_wrapped(out, r->reply.text, utf8);
+			continue;
+		}
 		if (r->mta.n > 0) {
 			buf_addz(out, "The server ");
 			add_words(out, r->mta, false);

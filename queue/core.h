@@ -36,6 +36,7 @@ struct queue {
 	struct dispatch *dispatch;
 	struct intake   *intake;
 	struct list      requests;
+	unsigned         n_watchers; /* requests that want to hear of every outcome */
 	struct pauses    pauses;
 	int              dirfd; /* of the spool, for the store */
 	bool             going, ready, draining, closing;
@@ -138,6 +139,9 @@ bool intake_put(struct queue *q, struct store_put *p, struct str envelope, uint6
 
 /* ---- request.c ---- */
 
+/* Each watcher gets the fields of an outcome as a row. */
+struct kv;
+void requests_tell(struct queue *q, const struct kv *fields);
 void request_start(struct queue *q, struct str request, int fd);
 void requests_end(struct queue *q);
 

@@ -80,6 +80,7 @@ struct reclaim {
 	uint32_t        at;
 	uint8_t        *data;      /* the whole of its octets */
 	unsigned        moving;    /* MOVE records on their way */
+	bool            retiring;  /* a segment is on its way out */
 	uint32_t        stuck_seq; /* the segment tried last */
 	struct deferred step;
 	struct timer   *again;
@@ -141,6 +142,7 @@ void log_seal_now(struct disk *d); /* at the end of life: SEAL and hint */
 void log_update_state(struct disk *d);
 struct job *disk_job(struct disk *d); /* housekeeping: freed by itself after its end */
 void        disk_job_start(struct disk *d, struct job *job);
+void        disk_job_end(struct job *job); /* what its `done` does at last */
 
 /* What a record says, from the log or from a hint. */
 struct found_part {

@@ -143,8 +143,8 @@ tick(void *arg)
 	disk_set_tick(d);
 }
 
-static void
-job_done(struct job *job)
+void
+disk_job_end(struct job *job)
 {
 	struct disk *d = job->arg;
 
@@ -158,7 +158,7 @@ disk_job(struct disk *d)
 {
 	struct job *job = mem_zero(sizeof *job);
 
-	job->done = job_done;
+	job->done = disk_job_end;
 	job->arg = d;
 	d->n_jobs++;
 	return job;

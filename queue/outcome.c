@@ -115,6 +115,8 @@ log_rcpt(const struct settling *s, size_t i, const struct outcome *o, int64_t du
 		fields[n++] = kv("why", why_of(r));
 	fields[n] = (struct kv){0};
 	log_write(LEVEL_INFO, fields);
+	if (s->q->n_watchers > 0)
+		requests_tell(s->q, fields);
 	buf_free(&id);
 	buf_free(&status);
 }

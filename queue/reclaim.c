@@ -22,23 +22,37 @@ enum {
 };
 
 static void
+retired(struct job *job)
+{
+	struct disk *d = job->arg;
+
+	d->reclaim.retiring = false;
+	disk_job_end(job);
+	reclaim_check(d);
+}
+
+/*
+ * One at a time, firm in the directory before the next goes: if a younger segment could be
+ * gone while an older one is still there, the next start would take that for a loss.
+ */
+static void
 retire_dead(struct disk *d)
 {
-	struct segment *g;
-	struct job     *job = NULL;
+	struct segment *g = segment_oldest(&d->segments);
+	struct job     *job;
 
-	while ((g = segment_oldest(&d->segments)) != NULL && g->sealed && g->n_live == 0 &&
-	       g != d->reclaim.from && g != d->log.sealing) {
-		if (job == NULL)
-			job = disk_job(d);
-		index_drop_tombs(&d->index, g->seq);
-		segment_retire(&d->segments, g, job);
-	}
-	if (job != NULL) {
-		disk_job_start(d, job);
-		if (d->log.no_spare)
-			timer_set(d->log.retry, 0);
-	}
+	if (g == NULL || !g->sealed || g->n_live > 0 || g == d->reclaim.from ||
+	    g == d->log.sealing || d->reclaim.retiring)
+		return;
+	job = disk_job(d);
+	job->done = retired;
+	index_drop_tombs(&d->index, g->seq);
+	segment_retire(&d->segments, g, job);
+	job_step(job, STEP_SYNC_DIR, d->dirfd);
+	d->reclaim.retiring = true;
+	disk_job_start(d, job);
+	if (d->log.no_spare)
+		timer_set(d->log.retry, 0);
 }
 
 /* ---- moving ---- */

@@ -51,6 +51,7 @@ struct request {
 	bool                busy;  /* the store will call back */
 	bool                ended; /* all is in `out` */
 	bool                dead;  /* the reader is gone */
+	bool                watching; /* rows come with each outcome, until the reader goes */
 	int                 body_fd;
 	uint64_t            body_left, body_at;
 	struct deferred     step;
@@ -64,6 +65,7 @@ destroy(struct request *r)
 	struct queue *q = r->q;
 
 	list_remove(&q->requests, &r->link);
+	q->n_watchers -= r->watching;
 	loop_defer_cancel(q->loop, &r->step);
 	watch_close(r->watch);
 	close(r->fd);
@@ -130,8 +132,8 @@ step(void *arg)
 		destroy(r);
 		return;
 	}
-	watch_set(r->watch, r->out.n > 0 ? WATCH_WRITE : 0);
-	if (r->out.n > 0 || r->ended)
+	watch_set(r->watch, (r->out.n > 0 ? WATCH_WRITE : 0u) | (r->watching ? WATCH_READ : 0u));
+	if (r->out.n > 0 || r->ended || r->watching)
 		return;
 	if (r->body_fd >= 0)
 		next_piece(r);
@@ -145,11 +147,15 @@ step_soon(struct request *r)
 	loop_defer(r->q->loop, &r->step);
 }
 
+/* Readable: a watcher has nothing more to say, so it has gone. */
 static void
-writable(void *arg, unsigned what)
+on_socket(void *arg, unsigned what)
 {
-	(void)what;
-	step(arg);
+	struct request *r = arg;
+
+	if ((what & WATCH_READ) != 0)
+		r->dead = true;
+	step(r);
 }
 
 /* ---- rows ---- */
@@ -601,7 +607,41 @@ is_bounded(const struct request *r)
 	       f->older_ms != 0 || f->status != STATUS_ANY;
 }
 
-enum what { WHAT_LIST, WHAT_SHOW, WHAT_CAT, WHAT_ACT };
+/* ---- watch ---- */
+
+static void
+watch(struct request *r)
+{
+	r->watching = true;
+	r->q->n_watchers++;
+	control_cell(&r->out, "ev", STR("watching"));
+	control_row_end(&r->out);
+}
+
+static void
+tell(struct request *r, const struct kv *fields)
+{
+	for (; fields->key != NULL; fields++)
+		if (fields->kind == KV_STR)
+			control_cell(&r->out, fields->key, fields->text);
+		else
+			control_cell_int(&r->out, fields->key, fields->number);
+	control_row_end(&r->out);
+	step_soon(r);
+}
+
+void
+requests_tell(struct queue *q, const struct kv *fields)
+{
+	struct request *r;
+
+	LIST_EACH(&q->requests, r, struct request, link)
+		/* Who does not keep up with reading misses rows, not the queue its memory. */
+		if (r->watching && r->out.n < PAGE_BYTES)
+			tell(r, fields);
+}
+
+enum what { WHAT_LIST, WHAT_SHOW, WHAT_CAT, WHAT_ACT, WHAT_WATCH };
 
 static const struct {
 	struct str        name;
@@ -616,6 +656,7 @@ static const struct {
 	{{"delete", 6}, WHAT_ACT, ACT_DELETE, "deleted"},
 	{{"hold", 4}, WHAT_ACT, ACT_HOLD, "put on hold"},
 	{{"release", 7}, WHAT_ACT, ACT_RELEASE, "released"},
+	{{"watch", 5}, WHAT_WATCH, ACT_COUNT, ""},
 };
 
 static void
@@ -626,7 +667,7 @@ run_verb(struct request *r, size_t i)
 	r->show = verbs[i].what == WHAT_SHOW;
 	if ((verbs[i].what == WHAT_SHOW || verbs[i].what == WHAT_CAT) && r->filter.n_ids != 1)
 		end(r, EXIT_USAGE, "one id is expected");
-	else if (verbs[i].what == WHAT_ACT && r->q->role == NULL)
+	else if (verbs[i].what >= WHAT_ACT && r->q->role == NULL)
 		end(r, EXIT_NO_DAEMON, "the daemon is not running: start it with `postern run`");
 	else if (verbs[i].what == WHAT_ACT && !is_bounded(r))
 		end(r, EXIT_USAGE, "say which: ids, a filter like --domain example.net, or --all");
@@ -634,6 +675,8 @@ run_verb(struct request *r, size_t i)
 		act(r);
 	else if (verbs[i].what == WHAT_CAT)
 		cat(r);
+	else if (verbs[i].what == WHAT_WATCH)
+		watch(r);
 }
 
 static void
@@ -650,7 +693,7 @@ run_queue(struct request *r, struct str rest)
 	buf_free(&scratch);
 	if (i == ARRAY_LEN(verbs))
 		end(r, EXIT_USAGE,
-		    "list, show, cat, retry, delete, hold or release is expected after `queue`");
+		    "list, show, cat, watch, retry, delete, hold or release is expected after `queue`");
 	else if ((wrong = parse_rest(r, rest)) != NULL)
 		end(r, EXIT_USAGE, wrong);
 	else
@@ -695,7 +738,7 @@ request_start(struct queue *q, struct str line, int fd)
 	r->words = BUF(line.n + 1);
 	(void)buf_room(&r->words, line.n + 1);
 	r->step = (struct deferred){.fn = step, .arg = r};
-	r->watch = watch_open(q->loop, fd, writable, r);
+	r->watch = watch_open(q->loop, fd, on_socket, r);
 	list_push(&q->requests, &r->link);
 	run(r, line);
 	step_soon(r);
