@@ -56,9 +56,11 @@ parse_tls(struct maker *m, const struct row *row UNUSED, void *base UNUSED, stru
 
 	t.cert_path = conf_path(m, &words[0]);
 	if (m->carried) {
-		(void)conf_get_data(m, words, n, &i, &t.cert_pem);
-		t.key_path = i < n ? conf_path(m, &words[i++]) : STR_NONE;
-		(void)conf_get_data(m, words, n, &i, &t.key_pem);
+		bool whole = conf_get_data(m, words, n, &i, &t.cert_pem) && i < n;
+
+		t.key_path = whole ? conf_path(m, &words[i++]) : STR_NONE;
+		if (!whole || !conf_get_data(m, words, n, &i, &t.key_pem))
+			conf_problem(m, CONF_ERROR, words[0].at, "damaged content");
 	} else {
 		if (n == 1) {
 			t.key_path = inside(m, t.cert_path, "privkey.pem");
