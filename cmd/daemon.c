@@ -135,6 +135,10 @@ take_line(struct answer *a, struct str line)
 		return;
 	else if (a->hooks->row != NULL)
 		a->hooks->row(a->arg, line);
+	if (!a->ended && a->hooks->enough != NULL && a->hooks->enough(a->arg)) {
+		a->ended = true;
+		a->code = CMD_OK;
+	}
 }
 
 /* Use up what has come; false if more is needed. */

@@ -14,6 +14,7 @@
 struct daemon_hooks {
 	void (*row)(void *arg, struct str row);    /* for control_next_cell() */
 	void (*raw)(void *arg, struct str octets); /* pieces; NULL: to standard output */
+	bool (*enough)(void *arg); /* asked after each row; true ends the request with CMD_OK. May be NULL */
 };
 
 /* The connection to the daemon, or -1 if there is none. Says nothing. */

@@ -21,6 +21,9 @@ static const struct verb verbs[] = {
 	{"reload", cmd_reload, "", "put a changed configuration in force, if it is without mistakes", NULL},
 	{"config", cmd_config, "show [--all]", "values in force and where each came from",
 	 "--all shows what is at its default too, and what each directive is for.\n"},
+	{"send", cmd_send, "--to ADDRESS [--from ADDRESS] [--via IP:PORT]", "send a test mail and say what became of it",
+	 "Exit code: 0 delivered (or held in capture mode), 75 deferred or no outcome within 2 minutes,\n"
+	 "1 refused or bounced.\n"},
 	{"user", cmd_user, "add NAME [--from PATTERN] [--password-file FILE|-] | list | rm NAME", "who may log in",
 	 "add makes a password and shows it once, unless --password-file gives one. --from limits what the\n"
 	 "user may send as (ann@example.com, *@example.com); give it again for a second pattern.\n"},
