@@ -508,6 +508,8 @@ drop_empty(struct disk *d, uint8_t *data)
 
 		if (first_batch_of(d, g) != 0 || !is_empty(d, g, data))
 			break;
+		/* Its number is free again: a gap in the numbers would look like a loss at the next start. */
+		d->segments.next_seq = g->seq;
 		if (job == NULL) {
 			d->segments.n--;
 			segment_close(&d->segments, g);
@@ -515,8 +517,10 @@ drop_empty(struct disk *d, uint8_t *data)
 			segment_retire(&d->segments, g, job);
 		}
 	}
-	if (job != NULL)
-		disk_job_start(d, job);
+	if (job == NULL)
+		return;
+	job_step(job, STEP_SYNC_DIR, d->dirfd);
+	disk_job_start(d, job);
 }
 
 static void

@@ -267,6 +267,22 @@ a_missing_segment_is_loud(void **state)
 	assert_in_range(rig_messages(r), 30, 45);
 }
 
+/* A start after a crash gives up the spare that it finds; another crash must not see a gap there. */
+static void
+two_crashes_leave_no_gap(void **state)
+{
+	struct rig *r = *state;
+
+	for (uint64_t i = 1; i <= 3; i++) {
+		assert_int_equal(rig_put(r, i, "a.example", 1000), STORE_OK);
+		rig_turn(r, 100); /* there is a spare */
+		rig_crash(r);
+		rig_open(r);
+	}
+	assert_int_equal(n_damage + n_damaged, 0);
+	assert_int_equal(rig_messages(r), 3);
+}
+
 /* Mail that comes and goes: files are used again, and what they held before is never taken for mail. */
 static void
 recycled_segments_hold_no_ghosts(void **state)
@@ -450,6 +466,7 @@ main(void)
 		CASE(a_flipped_body_behind_a_hint_is_found_when_read),
 		CASE(a_lost_hint_costs_nothing),
 		CASE(a_missing_segment_is_loud),
+		CASE(two_crashes_leave_no_gap),
 		CASE(recycled_segments_hold_no_ghosts),
 		CASE(old_mail_is_moved_and_the_log_stays_bounded),
 		CASE(forged_records_are_not_believed),
