@@ -105,6 +105,7 @@ struct disk {
 	struct log                 log;
 	struct reclaim             reclaim;
 	struct list                laters;
+	struct list                settling; /* laters that go on when the next state is on disk */
 	struct deferred            speak;
 	struct timer              *tick;
 	int                        state; /* enum store_state, or -1 before the first word */
@@ -125,6 +126,7 @@ void disk_say(struct disk *d, struct later *l);
 void disk_say_result(struct disk *d, store_done_fn *fn, void *arg, enum store_result result);
 void disk_say_change(struct disk *d, uint64_t id, const char *what, struct str why);
 void disk_speak_soon(struct disk *d); /* events and laters wait */
+void disk_settled(struct disk *d);    /* a state is on disk */
 void disk_set_tick(struct disk *d);   /* after any change to what comes due */
 void disk_start_calls(struct disk *d);
 void disk_stop_calls(struct disk *d);

@@ -27,6 +27,15 @@ disk_say(struct disk *d, struct later *l)
 	disk_speak_soon(d);
 }
 
+void
+disk_settled(struct disk *d)
+{
+	struct link *k;
+
+	while ((k = list_pop(&d->settling)) != NULL)
+		disk_say(d, CONTAINER(k, struct later, link));
+}
+
 static void
 say_result(struct disk *d, struct later *l)
 {
@@ -174,6 +183,7 @@ void
 disk_start_calls(struct disk *d)
 {
 	list_init(&d->laters);
+	list_init(&d->settling);
 	d->speak = (struct deferred){.fn = speak, .arg = d};
 	d->tick = timer_create_on(d->loop, tick, d);
 }
@@ -183,8 +193,9 @@ disk_stop_calls(struct disk *d)
 {
 	struct link *k;
 
-	loop_defer_cancel(d->loop, &d->speak);
 	timer_destroy(d->tick);
+	disk_settled(d);
+	loop_defer_cancel(d->loop, &d->speak);
 	while ((k = list_pop(&d->laters)) != NULL)
 		free(CONTAINER(k, struct later, link));
 }

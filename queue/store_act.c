@@ -156,6 +156,15 @@ act(struct disk *d, struct msg *m, struct act_later *a)
 	return true;
 }
 
+static bool
+is_settling(const struct msg *m)
+{
+	for (uint32_t i = 0; i < m->n_parts; i++)
+		if (m->parts[i].where == AT_SETTLING)
+			return true;
+	return false;
+}
+
 static void
 run_act(struct disk *d, struct later *later)
 {
@@ -167,8 +176,15 @@ run_act(struct disk *d, struct later *later)
 		a->cursor.at = a->cursor.n;
 	}
 	while (a->cursor.at < a->cursor.n && time_mono_ms() <= until) {
-		struct msg *m = index_find(&d->index, a->cursor.ids[a->cursor.at++]);
+		struct msg *m = index_find(&d->index, a->cursor.ids[a->cursor.at]);
 
+		if (m != NULL && (m->flags & MSG_ENDING) == 0 && a->action != ACT_COUNT && is_settling(m)) {
+			/* What is being written cannot be changed on its way: go on when it is there. */
+			log_flush(d);
+			list_push(&d->settling, &a->later.link);
+			return;
+		}
+		a->cursor.at++;
 		if (m != NULL && (m->flags & MSG_ENDING) == 0)
 			a->n += act(d, m, a) ? 1u : 0u;
 	}

@@ -267,6 +267,7 @@ state_written(struct disk *d, struct block *b, int error)
 		else
 			part_wait(d, p, b->due_ms);
 	}
+	disk_settled(d);
 	tell(d, b);
 	return false;
 }
@@ -314,6 +315,7 @@ end_written(struct disk *d, struct block *b, int error)
 			big_drop(d, b->r.id, true);
 	}
 	hint_add(&d->log.hint, &f);
+	disk_settled(d);
 	tell(d, b);
 	return false;
 }
