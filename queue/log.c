@@ -140,12 +140,18 @@ make_spare(struct disk *d)
 	commit_start(d->commit, &l->make_job);
 }
 
-/* Full or broken: look again whether it still is. */
+/* Full or broken: look again whether it still is. Files kept for later are given back before mail is refused for long. */
 static void
 retry(void *arg)
 {
 	struct disk *d = arg;
 
+	if (free_bytes(d) < d->conf.floor_bytes) {
+		struct job *job = disk_job(d);
+
+		segments_trim(&d->segments, job);
+		disk_job_start(d, job);
+	}
 	if (list_empty(&d->log.pending) && d->log.failures > 1)
 		d->log.failures = 1; /* nothing to try with but new mail */
 	make_spare(d);

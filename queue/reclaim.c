@@ -107,7 +107,8 @@ moved(struct disk *d, struct block *b, int error)
 	if (m != NULL && (m->flags & MSG_MOVING) != 0) {
 		struct segment *g = segment_find(&d->segments, b->r.seq);
 
-		msg_unplace(d, m); /* with the length that it had there */
+		msg_unplace(d, m);      /* with the length that it had there */
+		block_unref_warm(d, m); /* its part lines are older than those of the move */
 		m->flags &= ~(uint32_t)MSG_MOVING;
 		m->meta_len = b->r.env_len + b->r.parts_len;
 		for (uint32_t i = 0; i < m->n_parts; i++)

@@ -360,14 +360,17 @@ void
 disk_commit(struct store_put *p, const struct store_message *sm, store_commit_fn *fn, void *arg)
 {
 	struct disk      *d = disk_of(p->store);
+	const struct msg *there = index_find(&d->index, p->id);
 	enum store_result result = refusal(d, p, sm);
 	struct buf        parts = BUF(SEGMENT_MIN);
 	struct block     *b;
 
 	p->fn = fn;
 	p->arg = arg;
-	if (result != STORE_OK || index_find(&d->index, p->id) != NULL ||
-	    index_has_tomb(&d->index, p->id)) {
+	/* The same id twice at once: nobody knows yet how the first one ends. */
+	if (result == STORE_OK && there != NULL && (there->flags & MSG_ARRIVING) != 0)
+		result = STORE_AGAIN;
+	if (result != STORE_OK || there != NULL || index_has_tomb(&d->index, p->id)) {
 		refuse(d, p, result);
 		return;
 	}

@@ -241,6 +241,7 @@ committed(void *arg, enum store_result result, const struct store_lease *leases,
 	for (size_t i = 0; i < n; i++)
 		keep(r, &leases[i]);
 	r->count++;
+	r->again += result == STORE_AGAIN;
 	r->done = true;
 }
 
@@ -273,6 +274,7 @@ commit(struct rig *r, struct store_put *p, const char *lanes, uint64_t size, boo
 			     .envelope = buf_str(&env),
 			     .size = size,
 			     .accepted_ms = time_wall_ms(),
+			     .derived = r->derived,
 			     .parts = parts,
 			     .n_parts = n,
 		     },

@@ -37,6 +37,7 @@ struct rig {
 	const struct io  *io;
 	uint32_t          segment_bytes;
 	bool              read_only;
+	bool              derived; /* put as reports are */
 	int64_t           lease_ms;
 	size_t            warm_bytes;
 	uint64_t          slack_bytes;
@@ -44,6 +45,7 @@ struct rig {
 	size_t            n_leases;
 	enum store_result result;
 	size_t            count;
+	unsigned          again; /* commits that said AGAIN */
 	bool              done;
 	int               state; /* last one told, -1: none */
 	unsigned          works, changes;

@@ -252,19 +252,29 @@ hold_waits_for_a_lease_to_end(void **state)
 	                    "1 a.example held 1 [held by the administrator] 0=451 later\n");
 }
 
+/* A report that has been delivered is not made again by a crash before its message was settled. */
 static void
 derived_ids_are_remembered(void **state)
 {
-	struct rig       *r = *state;
-	struct store_rcpt rcpt = {0};
-	struct store_part part = {.lane = STR("a.example"), .rcpts = &rcpt, .n_rcpts = 1};
+	struct rig *r = *state;
+	uint64_t    id = id_derive(1, 0, 1);
 
-	(void)part;
-	/* An id with the mark of derived ones takes the same way as any other but for the memory of it. */
-	uint64_t id = id_derive(1, 0, 1);
+	/* The parent: as long as it is there, its reports are remembered. */
+	assert_int_equal(rig_put_held(r, 1, "b.example", 100), STORE_OK);
+	r->derived = true;
 	assert_int_equal(rig_put(r, id, "a.example", 100), STORE_OK);
+	assert_int_equal(rig_settle(r, &r->leases[0], STORE_DONE, 0, "250 ok"), STORE_OK);
+	assert_int_equal(rig_messages(r), 1);
 	assert_int_equal(rig_put(r, id, "a.example", 100), STORE_OK);
-	assert_int_equal(r->n_leases, 0);
+	assert_int_equal(rig_messages(r), 1);
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(rig_put(r, id, "a.example", 100), STORE_OK);
+	assert_int_equal(rig_messages(r), 1);
+	rig_close(r);
+	rig_open(r);
+	assert_int_equal(rig_put(r, id, "a.example", 100), STORE_OK);
+	assert_int_equal(rig_messages(r), 1);
 }
 
 static void
@@ -348,17 +358,33 @@ a_lane_is_released_whole(void **state)
 }
 
 static void
-old_mail_can_be_asked_for(void **state)
+a_told_delay_is_remembered(void **state)
 {
-	struct rig       *r = *state;
-	struct store_wish w = {.lane = STR("a.example"), .max = 10, .lease_ms = 60000};
+	struct rig *r = *state;
 
-	(void)w;
 	rig_put(r, 1, "a.example", 10);
 	rig_settle(r, &r->leases[0], STORE_NOTICED, 0, NULL);
 	assert_int_equal(rig_lease(r, "a.example", 1), 1);
 	assert_true(r->leases[0].noticed);
 	assert_int_equal(r->leases[0].tries, 0);
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(rig_lease(r, "a.example", 1), 1);
+	assert_true(r->leases[0].noticed);
+}
+
+static void
+the_same_id_twice_at_once(void **state)
+{
+	struct rig *r = *state;
+
+	rig_put_start(r, 5, "a.example", 10, false);
+	r->count = 0;
+	rig_put_start(r, 5, "a.example", 10, false);
+	while (r->count < 2)
+		rig_turn(r, 1);
+	assert_int_equal(r->again, 1);
+	assert_int_equal(rig_messages(r), 1);
 }
 
 static void
@@ -448,7 +474,8 @@ main(void)
 		CASE(filters_choose),
 		CASE(prefixes_must_be_unique),
 		CASE(a_lane_is_released_whole),
-		CASE(old_mail_can_be_asked_for),
+		CASE(a_told_delay_is_remembered),
+		CASE(the_same_id_twice_at_once),
 		CASE(large_bodies_have_a_descriptor),
 		CASE(wrong_sizes_are_bad),
 		CASE(many_share_one_sync),
