@@ -6,12 +6,11 @@
 #   make run        try it         make asan     all tests under ASan and UBSan
 #   make install    DESTDIR PREFIX make lint     the style checks alone
 #   make bench      ARGS=--quick   make clang    build with clang, warnings are errors
-#   make fuzz       SECONDS=60     make soak     ROUNDS=100: kill roles under load
+#   make fuzz       SECONDS=60     make soak     the long form of the crash tests
 #   make clean
 
 PREFIX  ?= /usr/local
 SECONDS ?= 60
-ROUNDS  ?= 100
 RELEASE := build/release
 TEST    := build/test
 ASAN    := build/asan
@@ -48,7 +47,7 @@ clang: prepare-test $(CLANG)/build.ninja
 	@ninja -C $(CLANG) --quiet
 
 bench: prepare-test $(BENCH)/build.ninja
-	@ninja -C $(BENCH) --quiet cmd/postern tests/bench/load tests/bench/sink
+	@ninja -C $(BENCH) --quiet
 	@tests/peers
 	@tests/bench/run $(BENCH) $(ARGS)
 
@@ -56,8 +55,9 @@ fuzz: prepare-test $(FUZZ)/build.ninja
 	@ninja -C $(FUZZ) --quiet
 	@tests/fuzz/run $(FUZZ) $(SECONDS)
 
-soak: prepare-test all
-	@tests/soak $(RELEASE) $(ROUNDS)
+soak: prepare-test $(BENCH)/build.ninja
+	@ninja -C $(BENCH) --quiet
+	@tests/crash/soak $(BENCH) $(ARGS)
 
 install: all
 	meson configure $(RELEASE) --prefix=$(PREFIX)

@@ -73,11 +73,11 @@ fields_are_there(void **state)
 		"multipart/report; report-type=delivery-status;\r\n",
 		"Original-Envelope-Id: QQ314159\r\n",
 		"Reporting-MTA: dns; mail.example.com\r\n",
-		"Original-Recipient: rfc822;robert@example.net\r\nFinal-Recipient: rfc822; bob@example.net\r\n"
-		"Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.example.net\r\n"
-		"Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n",
-		"Final-Recipient: rfc822; eve@example.net\r\nAction: failed\r\nStatus: 4.4.1\r\n"
-		"Diagnostic-Code: x-postern; 451 4.4.1 connection timed out\r\n",
+		("Original-Recipient: rfc822;robert@example.net\r\nFinal-Recipient: rfc822; bob@example.net\r\n"
+		 "Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.example.net\r\n"
+		 "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"),
+		("Final-Recipient: rfc822; eve@example.net\r\nAction: failed\r\nStatus: 4.4.1\r\n"
+		 "Diagnostic-Code: x-postern; 451 4.4.1 connection timed out\r\n"),
 		"Content-Type: text/rfc822-headers\r\n\r\nReceived: from x\r\n",
 	};
 	struct buf out = BUF(65536);
