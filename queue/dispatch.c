@@ -408,7 +408,8 @@ worker_gone(void *arg, const char *why)
 {
 	struct worker *w = arg;
 
-	if (!w->d->q->draining)
+	/* That a role died is the supervisor\'s to say; here only what it costs. */
+	if (w->attempts.n > 0)
 		log_warn(ev("peer-gone"), kv("peer", "delivery"), kv("index", w->index),
 		         kv("active", w->attempts.n), kv("why", why));
 	worker_destroy(w);

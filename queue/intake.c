@@ -360,7 +360,7 @@ gone(void *arg, const char *why)
 {
 	struct source *s = arg;
 
-	if (!s->in->q->draining)
+	if (s->spills.n > 0 || s->n_taking > 0)
 		log_warn(ev("peer-gone"), kv("peer", "smtpd"), kv("index", s->index),
 		         kv("spills", s->spills.n), kv("why", why));
 	leave(s);
