@@ -48,9 +48,9 @@ struct request {
 	const char         *verb;
 	size_t              limit, shown;
 	bool                all, dry_run, show;
-	bool                busy;  /* the store will call back */
-	bool                ended; /* all is in `out` */
-	bool                dead;  /* the reader is gone */
+	bool                busy;     /* the store will call back */
+	bool                ended;    /* all is in `out` */
+	bool                dead;     /* the reader is gone */
 	bool                watching; /* rows come with each outcome, until the reader goes */
 	int                 body_fd;
 	uint64_t            body_left, body_at;
