@@ -36,6 +36,7 @@ struct queue {
 	struct dispatch *dispatch;
 	struct intake   *intake;
 	struct list      requests;
+	struct store_stats last;  /* what the store last counted */
 	unsigned         n_watchers; /* requests that want to hear of every outcome */
 	struct pauses    pauses;
 	int              dirfd; /* of the spool, for the store */

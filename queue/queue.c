@@ -207,10 +207,12 @@ drain_step(void *arg)
 	requests_end(q);
 	dispatch_destroy(q->dispatch);
 	q->dispatch = NULL;
-	if (q->store == NULL)
+	if (q->store == NULL) {
 		role_done(q->role);
-	else
+	} else {
+		store_stats(q->store, &q->last);
 		store_close(q->store, closed, q);
+	}
 }
 
 static void
@@ -233,11 +235,13 @@ control(void *self, struct str request, int fd)
 static void
 stats(void *self, struct buf *rows)
 {
-	const struct queue *q = self;
-	struct store_stats  s = {0};
+	struct queue      *q = self;
+	struct store_stats s;
 
+	/* A closed store has what it had last: the supervisor's last line tells how much stays. */
 	if (q->store != NULL)
-		store_stats(q->store, &s);
+		store_stats(q->store, &q->last);
+	s = q->last;
 	buf_addf(
 		rows,
 		"queue_messages %llu\nqueue_recipients %llu\nqueue_ready %llu\nqueue_deferred %llu\n",
