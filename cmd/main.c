@@ -30,6 +30,12 @@ static const struct verb verbs[] = {
 	{"dkim", cmd_dkim, "new DOMAIN [--selector S] | list", "keys that sign mail, and their DNS records",
 	 "new makes an RSA and an Ed25519 key in the state folder and prints the records to publish.\n"
 	 "Without --selector they are called HOST-YYYYMM and HOST-YYYYMMe.\n"},
+	{"doctor", cmd_doctor,
+	 "[--domain D] [--source IP] [--quick] [--offline] [--resolver IP@PORT] [--fail-on warn|fail] [--wait]",
+	 "what receivers would hold against your mail, and the records that repair it",
+	 "Looks at every address you send from and every domain you send as. --quick asks only DNS, --offline nobody;\n"
+	 "--wait asks again until all is well. Exit code 0: well, 1: warnings, 2: mail would be refused, 3: could not\n"
+	 "run, 4: no name server answers. With --fail-on fail warnings give 0.\n"},
 	{"queue", cmd_queue, "[list|show ID|cat ID|retry|delete|hold|release] [ID...] [FILTER...]",
 	 "queued mail: look at it, try it now, hold, release or delete it",
 	 "Filters: --domain D --from ADDRESS --to ADDRESS --older-than 2h --status ready|active|deferred|held|damaged\n"

@@ -116,6 +116,12 @@ facts_get(struct facts *f, struct str name, enum dns_type type)
 	return facts_get_at(f, (struct addr){0}, name, type);
 }
 
+const struct fact *
+facts_connect(struct facts *f, struct addr to)
+{
+	return facts_get_at(f, to, STR("connect"), (enum dns_type)FACT_CONNECT);
+}
+
 size_t
 facts_missing(const struct facts *f)
 {

@@ -51,6 +51,10 @@ const struct fact *facts_get(struct facts *f, struct str name, enum dns_type typ
 const struct fact *
 facts_get_at(struct facts *f, struct addr server, struct str name, enum dns_type type);
 
+/* Can port `to.port` be reached from here? OK: connected. Its type is FACT_CONNECT. */
+enum { FACT_CONNECT = 0 };
+const struct fact *facts_connect(struct facts *f, struct addr to);
+
 /* How many facts are asked for and unknown. */
 size_t             facts_missing(const struct facts *f);
 size_t             facts_count(const struct facts *f);

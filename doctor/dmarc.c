@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: ISC */
+#include "doctor/dmarc.h"
+
+#include "dkim/choose.h"
+#include "doctor/dkim_record.h"
+#include "doctor/exam.h"
+
+enum { NAME_LIMIT = 600, LABELS_MAX = 8, JUMP_LABELS = 7 };
+
+bool
+dmarc_is_record(struct str txt)
+{
+	struct str rest = txt, name, value;
+
+	return tag_next(&rest, &name, &value) && str_eq(name, STR("v")) &&
+	       str_eq(value, STR("DMARC1"));
+}
+
+static size_t
+count_labels(struct str domain)
+{
+	size_t n = domain.n > 0;
+
+	for (size_t i = 0; i < domain.n; i++)
+		n += domain.p[i] == '.';
+	return n;
+}
+
+static struct str
+parent(struct str domain)
+{
+	ptrdiff_t dot = str_find(domain, '.');
+
+	return dot < 0 ? STR_NONE : str_skip(domain, (size_t)dot + 1);
+}
+
+static void
+take_tags(struct dmarc *d)
+{
+	struct str rest = d->record, name, value;
+	const struct {
+		const char *name;
+		struct str *to;
+	} tags[] = {{"p", &d->p},         {"sp", &d->sp}, {"rua", &d->rua},  {"pct", &d->pct},
+	            {"adkim", &d->adkim}, {"t", &d->t},   {"aspf", &d->aspf}};
+
+	while (tag_next(&rest, &name, &value))
+		for (size_t i = 0; i < ARRAY_LEN(tags); i++)
+			if (str_eq(name, str_of(tags[i].name)))
+				*tags[i].to = value;
+}
+
+static bool
+says_psd(struct str record, char what)
+{
+	struct str rest = record, name, value;
+
+	while (tag_next(&rest, &name, &value))
+		if (str_eq(name, STR("psd")) && value.n == 1 && value.p[0] == what)
+			return true;
+	return false;
+}
+
+/* The records at one name. False: not known yet, or no answer (then the state says so). */
+static bool
+look(struct dmarc *d, struct facts *f, struct str at, struct str *record, size_t *n)
+{
+	struct buf         name = BUF(NAME_LIMIT);
+	const struct fact *txt;
+
+	buf_addz(&name, "_dmarc.");
+	buf_add(&name, at);
+	txt = facts_get(f, buf_str(&name), DNS_TXT);
+	buf_free(&name);
+	*n = 0;
+	for (size_t i = 0; i < txt->n; i++) {
+		struct str s = txt->records[i].data;
+
+		if (dmarc_is_record(s)) {
+			*record = s;
+			(*n)++;
+		} else if (d->wrong.n == 0 && str_find_str(s, STR("p=")) >= 0) {
+			d->wrong = s;
+		}
+	}
+	if (txt->known && (txt->status == DNS_TEMPFAIL || txt->status == DNS_BOGUS))
+		d->state = DMARC_NO_ANSWER;
+	return txt->known && d->state != DMARC_NO_ANSWER;
+}
+
+/*
+ * The record of the organizational domain is that with the fewest labels, unless psd=
+ * ends the walk: "n" is the organizational domain, below "y" it is.
+ */
+static void
+walk_up(struct dmarc *d, struct facts *f, struct str domain)
+{
+	struct str below = domain, record = STR_NONE;
+	size_t     n;
+
+	d->state = DMARC_NONE;
+	for (struct str at = parent(domain); at.n > 0; below = at, at = parent(at)) {
+		while (count_labels(domain) > LABELS_MAX && count_labels(at) > JUMP_LABELS)
+			at = parent(at);
+		if (!look(d, f, at, &record, &n)) {
+			if (d->state != DMARC_NO_ANSWER)
+				d->state = DMARC_PENDING;
+			return;
+		}
+		if (n != 1)
+			continue;
+		if (says_psd(record, 'y') && d->state == DMARC_FOUND && str_eq(d->at, below))
+			return;
+		d->state = DMARC_FOUND;
+		d->at = at;
+		d->record = record;
+		if (says_psd(record, 'n') || says_psd(record, 'y'))
+			return;
+	}
+}
+
+void
+dmarc_find(struct dmarc *d, struct facts *f, struct str domain)
+{
+	size_t n;
+
+	*d = (struct dmarc){0};
+	if (!look(d, f, domain, &d->record, &n))
+		return;
+	d->at = domain;
+	d->state = n == 1 ? DMARC_FOUND : DMARC_SEVERAL;
+	if (n == 0)
+		walk_up(d, f, domain);
+	if (d->state == DMARC_FOUND)
+		take_tags(d);
+}
+
+/* ---- checks ---- */
+
+static void
+fix_record(struct finding *f, struct str domain)
+{
+	struct buf name = BUF(NAME_LIMIT), value = BUF(NAME_LIMIT);
+
+	buf_addz(&name, "_dmarc.");
+	buf_add(&name, domain);
+	buf_addz(&value, "v=DMARC1; p=none; rua=mailto:postmaster@");
+	buf_add(&value, domain);
+	finding_record(f, buf_str(&name), "TXT", buf_str(&value));
+	finding_want(f, buf_str(&value));
+	finding_fix(
+		f,
+		"Publish this, and once reports show only mail of yours go on to p=quarantine, then p=reject:");
+	buf_free(&name);
+	buf_free(&value);
+}
+
+/* False: nothing can be said about the record itself. */
+static bool
+find(struct exam *e, struct finding *f, struct str domain, struct dmarc *d)
+{
+	dmarc_find(d, e->facts, domain);
+	if (d->state == DMARC_NO_ANSWER)
+		finding_say(f, CHECK_SKIP, "could not ask for the DMARC record");
+	else if (d->state == DMARC_NONE || d->state == DMARC_SEVERAL)
+		finding_say(f, CHECK_SKIP, "there is no one DMARC record");
+	if (d->state == DMARC_FOUND)
+		finding_see(f, d->record);
+	return d->state == DMARC_FOUND;
+}
+
+void
+check_dmarc_record(struct exam *e, const struct subject *s, struct finding *f)
+{
+	struct dmarc d;
+
+	if (find(e, f, s->domain, &d)) {
+		finding_say(f, CHECK_PASS, "DMARC record at %.*s", S(d.at));
+		if (d.p.n > 0 && !str_ieq(d.p, STR("none")) && !str_ieq(d.p, STR("quarantine")) &&
+		    !str_ieq(d.p, STR("reject")))
+			finding_say(f, CHECK_FAIL, "the DMARC record has an unknown policy p=%.*s",
+			            S(d.p));
+	} else if (d.state == DMARC_SEVERAL) {
+		finding_say(f, CHECK_FAIL,
+		            "there is more than one DMARC record: receivers use none");
+	} else if (d.state == DMARC_NONE && d.wrong.n > 0) {
+		finding_see(f, d.wrong);
+		finding_say(f, CHECK_FAIL,
+		            "the DMARC record is none: it must begin with v=DMARC1, in this case");
+	} else if (d.state == DMARC_NONE) {
+		finding_say(f, CHECK_FAIL, "there is no DMARC record");
+	}
+	if (f->status == CHECK_FAIL)
+		fix_record(f, s->domain);
+}
+
+void
+check_dmarc_policy(struct exam *e, const struct subject *s, struct finding *f)
+{
+	struct dmarc d;
+	struct str   p;
+
+	if (!find(e, f, s->domain, &d))
+		return;
+	p = d.sp.n > 0 && !str_eq(d.at, s->domain) ? d.sp : d.p;
+	if (d.pct.n > 0) {
+		finding_say(f, CHECK_WARN,
+		            "the DMARC record has pct=, which is gone from the standard");
+		finding_fix(f, "Remove pct= from the record at _dmarc.%.*s; use t=y while testing.",
+		            S(d.at));
+	} else if (p.n == 0 || str_ieq(p, STR("none"))) {
+		finding_say(f, CHECK_WARN, "the DMARC policy is none: others may use your name");
+		finding_fix(
+			f,
+			"Once the reports show only mail of yours: p=quarantine, then p=reject, at _dmarc.%.*s.",
+			S(d.at));
+	} else if (str_ieq(d.t, STR("y"))) {
+		finding_say(f, CHECK_NOTE, "the DMARC policy is in test mode (t=y)");
+	} else {
+		finding_say(f, CHECK_PASS, "the DMARC policy is %.*s", S(p));
+	}
+}
+
+/* The domain of "mailto:box@domain!10m", empty if it is no such address. */
+static struct str
+report_domain(struct str uri)
+{
+	ptrdiff_t at;
+
+	uri = str_trim(uri);
+	if (!str_istarts(uri, STR("mailto:")) || (at = str_rfind(uri, '@')) < 0)
+		return STR_NONE;
+	uri = str_skip(uri, (size_t)at + 1);
+	at = str_find(uri, '!');
+	return at < 0 ? uri : str_sub(uri, 0, (size_t)at);
+}
+
+static bool
+is_at_or_below(struct str name, struct str domain)
+{
+	return str_ieq(name, domain) || (name.n > domain.n && str_iends(name, domain) &&
+	                                 name.p[name.n - domain.n - 1] == '.');
+}
+
+/* Has the receiver of reports said that he wants them? False: not known. */
+static bool
+consents(struct exam *e, struct finding *f, struct str ours, struct str theirs)
+{
+	struct buf         name = BUF(NAME_LIMIT);
+	const struct fact *txt;
+	bool               yes = false;
+
+	buf_add(&name, ours);
+	buf_addz(&name, "._report._dmarc.");
+	buf_add(&name, theirs);
+	txt = exam_ask(e, f, buf_str(&name), DNS_TXT);
+	for (size_t i = 0; txt != NULL && i < txt->n; i++)
+		yes = yes || dmarc_is_record(txt->records[i].data);
+	if (txt != NULL && !yes && f->status != CHECK_FAIL) {
+		finding_say(f, CHECK_FAIL, "%.*s has not agreed to take reports for %.*s",
+		            S(theirs), S(ours));
+		finding_fix(f, "There this record is needed:");
+		finding_record(f, buf_str(&name), "TXT", STR("v=DMARC1"));
+	}
+	buf_free(&name);
+	return txt != NULL;
+}
+
+void
+check_dmarc_rua(struct exam *e, const struct subject *s, struct finding *f)
+{
+	struct dmarc d;
+	struct str   rest, uri, theirs;
+	bool         known = true, any = false;
+
+	if (!find(e, f, s->domain, &d))
+		return;
+	for (rest = d.rua; str_cut(&rest, ',', &uri);) {
+		if ((theirs = report_domain(uri)).n == 0)
+			continue;
+		any = true;
+		if (!is_at_or_below(theirs, d.at) && !is_at_or_below(d.at, theirs))
+			known = consents(e, f, d.at, theirs) && known;
+	}
+	if (!any) {
+		finding_say(f, CHECK_WARN, "nobody gets DMARC reports (no rua=)");
+		finding_fix(f, "Add rua=mailto:ADDRESS to the record at _dmarc.%.*s.", S(d.at));
+	} else if (known && f->status == CHECK_PASS) {
+		finding_say(f, CHECK_PASS, "reports go to %.*s", S(d.rua));
+	}
+}
+
+/* MAIL FROM is of the From domain itself unless an application sends otherwise: d= is what can differ. */
+void
+check_dmarc_align(struct exam *e, const struct subject *s, struct finding *f)
+{
+	struct buf              why = BUF(NAME_LIMIT);
+	const struct dkim_conf *d = dkim_choose(e->config, s->domain, &why);
+
+	if (d != NULL) {
+		finding_say(f, CHECK_PASS, "the signature is of %.*s, aligned with From",
+		            S(d->domain));
+	} else {
+		finding_say(f, CHECK_WARN,
+		            "only SPF is aligned with From (%s): forwarded mail fails DMARC",
+		            buf_z(&why));
+		finding_fix(f, "Make a key: postern dkim new %.*s", S(s->domain));
+	}
+	buf_free(&why);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/* dmarc - which record speaks for a domain: the tree walk of RFC 9989 section 4.10. */
+#ifndef DOCTOR_DMARC_H
+#define DOCTOR_DMARC_H
+
+#include "doctor/facts.h"
+
+struct dmarc {
+	enum { DMARC_PENDING, DMARC_NO_ANSWER, DMARC_NONE, DMARC_SEVERAL, DMARC_FOUND } state;
+	struct str
+		at; /* the name whose record it is: the domain itself or its organizational domain */
+	struct str record; /* borrowed from the facts */
+	struct str wrong;  /* text at _dmarc that is no record, e.g. "v=dmarc1"; empty: none */
+	struct str p, sp, rua, pct, t, adkim, aspf; /* tags, empty if not there */
+};
+
+void dmarc_find(struct dmarc *d, struct facts *f, struct str domain);
+
+/* v=DMARC1 in front, and with that case. */
+bool dmarc_is_record(struct str txt);
+
+#endif

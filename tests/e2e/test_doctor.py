@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: ISC
+"""The doctor before zones of our own: a subject that passes everything, and every single fault named."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+
+from house import Nsd, Postern, free_port
+from world import zone_lines
+
+SOURCE = "192.0.2.10"
+LISTS = ("zen.spamhaus.org", "bl.spamcop.net", "b.barracudacentral.org", "psbl.surriel.com")
+HEALTHY_LIST = "2.0.0.127 60 IN A 127.0.0.2"
+
+GOOD = {
+    "sender.example": '@ 60 IN MX 10 mx\nmx 60 IN A 192.0.2.20\nmail 60 IN A 192.0.2.10\nmail 60 IN TXT "v=spf1 a -all"\n'
+                      '@ 60 IN TXT "v=spf1 ip4:192.0.2.10 -all"\n_dmarc 60 IN TXT "v=DMARC1; p=reject; rua=mailto:dmarc@sender.example"\n',
+    "example": "",
+    "2.0.192.in-addr.arpa": "10 60 IN PTR mail.sender.example.",
+    "dbl.spamhaus.org": "dbltest.com 60 IN A 127.0.1.2",
+    "multi.surbl.org": "test.surbl.org 60 IN A 127.0.0.254",
+    **{zone: HEALTHY_LIST for zone in LISTS},
+}
+
+
+class Clinic:
+    """One nsd and one configuration with a published key; `look` gives {check id: [statuses]} for changed zones."""
+
+    def __init__(self, config=""):
+        self.nsd = Nsd(GOOD)
+        self.base = f"hostname mail.sender.example\ndomains sender.example\nresolver 127.0.0.1@{self.nsd.port}\ndnssec off\n"
+        self.postern = Postern(self.base + (config or "outbound { ipv6 off }"))
+        made = self.postern.run("dkim", "new", "sender.example", "--selector", "s1", check=0).stdout
+        self.key_lines = zone_lines(made)
+        self.good = {**GOOD, "sender.example": GOOD["sender.example"] + self.key_lines}
+
+    def close(self):
+        self.postern.close()
+        self.nsd.close()
+
+    def zones(self, changes):
+        """changes: zone -> new text, or a function of the good text, or None for a zone that is not there."""
+        zones = dict(self.good)
+        for zone, change in changes.items():
+            new = change(zones.get(zone, "")) if callable(change) else change
+            if new is None:
+                zones.pop(zone)
+            else:
+                zones[zone] = new
+        self.nsd.stop()
+        self.nsd.zones = zones
+        self.nsd.start()
+
+    def run(self, *args, sources=(SOURCE,)):
+        return self.postern.run("doctor", *[a for s in sources for a in ("--source", s)], "--quick", *args)
+
+    def look(self, *args, sources=(SOURCE,)):
+        r = self.run("--json", *args, sources=sources)
+        assert r.returncode in (0, 1, 2, 4), r.stderr + r.stdout
+        self.report = json.loads(r.stdout)
+        self.code = r.returncode
+        found = {}
+        for check in self.report["checks"]:
+            found.setdefault(check["id"], []).append(check["status"])
+        return found
+
+    def find(self, id):
+        return [c for c in self.report["checks"] if c["id"] == id]
+
+
+@contextmanager
+def clinic(config=""):
+    c = Clinic(config)
+    try:
+        yield c
+    finally:
+        c.close()
+
+
+def swap(old, new):
+    def change(text):
+        assert old in text, (old, text)
+        return text.replace(old, new)
+    return change
+
+
+def flat(text):
+    """Key records on one line each, cut anew: with room to put something in front."""
+    def line(m):
+        joined = "".join(re.findall(r'"([^"]*)"', m.group(1)))
+        return " ".join(f'"{joined[i:i + 180]}"' for i in range(0, len(joined), 180))
+    return re.sub(r"\(([^)]*)\)", line, text)
+
+
+SPF = '"v=spf1 ip4:192.0.2.10 -all"'
+DMARC = '"v=DMARC1; p=reject; rua=mailto:dmarc@sender.example"'
+PTR = "10 60 IN PTR mail.sender.example."
+REVERSE, HOME = "2.0.192.in-addr.arpa", "sender.example"
+
+
+def spf(record, more=""):
+    return {HOME: lambda text: swap(SPF, f'"{record}"')(text) + "\n" + more}
+
+
+def dmarc(record, more=""):
+    return {HOME: lambda text: swap(DMARC, f'"{record}"')(text) + "\n" + more}
+
+
+def key(change):
+    return {HOME: lambda text: change(flat(text))}
+
+
+MANY = "\n".join(f'n{i} 60 IN A 192.0.2.{100 + i}' for i in range(12))
+
+# what is changed, the check that must tell, and how
+FAULTS = [
+    ("no reverse name", {REVERSE: ""}, "ptr.exists", "fail"),
+    ("two reverse names", {REVERSE: PTR + "\n10 60 IN PTR other.sender.example."}, "ptr.single", "warn"),
+    ("reverse name leads elsewhere", {REVERSE: "10 60 IN PTR mx.sender.example."}, "ptr.fcrdns", "fail"),
+    ("reverse name leads nowhere", {REVERSE: "10 60 IN PTR gone.sender.example."}, "ptr.fcrdns", "fail"),
+    ("reverse name of the address", {REVERSE: "10 60 IN PTR ip10-2-0-192.sender.example."}, "ptr.generic", "warn"),
+    ("reverse name of a dial-up line", {REVERSE: "10 60 IN PTR x.dyn.sender.example."}, "ptr.generic", "warn"),
+    ("EHLO name leads elsewhere", {HOME: swap("mail 60 IN A 192.0.2.10", "mail 60 IN A 192.0.2.11")}, "ehlo.resolves", "fail"),
+    ("EHLO name leads nowhere", {HOME: swap("mail 60 IN A 192.0.2.10\n", "")}, "ehlo.resolves", "fail"),
+    ("EHLO name is not the reverse name", {REVERSE: "10 60 IN PTR out.sender.example.", HOME: lambda t: t + "\nout 60 IN A 192.0.2.10"},
+     "ehlo.match", "warn"),
+    ("no SPF", {HOME: swap(f"@ 60 IN TXT {SPF}\n", "")}, "spf.record", "fail"),
+    ("two SPF records", {HOME: lambda t: t + '\n@ 60 IN TXT "v=spf1 mx -all"'}, "spf.record", "fail"),
+    ("SPF with a mistake", spf("v=spf1 ipv4:192.0.2.10 -all"), "spf.record", "fail"),
+    ("SPF with an include of nothing", spf("v=spf1 ip4:192.0.2.10 include:gone.sender.example -all"), "spf.record", "fail"),
+    ("SPF pasted with quotes", spf('\\"v=spf1 ip4:192.0.2.10 -all\\"'), "spf.record", "fail"),
+    ("SPF without our address", spf("v=spf1 mx -all"), "spf.auth", "fail"),
+    ("SPF is neutral", spf("v=spf1 mx ?all"), "spf.auth", "fail"),
+    ("SPF with 11 lookups behind the match", spf("v=spf1 ip4:192.0.2.10 " + " ".join(f"a:n{i}.sender.example" for i in range(11)) + " -all", MANY),
+     "spf.lookups", "fail"),
+    ("SPF with 9 lookups", spf("v=spf1 ip4:192.0.2.10 " + " ".join(f"a:n{i}.sender.example" for i in range(9)) + " -all", MANY), "spf.lookups", "warn"),
+    ("SPF that includes itself", spf("v=spf1 ip4:192.0.2.10 include:sender.example -all"), "spf.lookups", "fail"),
+    ("SPF with a name that is not there", spf("v=spf1 ip4:192.0.2.10 a:gone.sender.example -all"), "spf.void", "warn"),
+    ("SPF with three of them", spf("v=spf1 ip4:192.0.2.10 a:g1.sender.example a:g2.sender.example mx:g3.sender.example -all"), "spf.void", "fail"),
+    ("SPF +all", spf("v=spf1 +all"), "spf.all", "fail"),
+    ("SPF ?all", spf("v=spf1 ip4:192.0.2.10 ?all"), "spf.all", "warn"),
+    ("SPF without all", spf("v=spf1 ip4:192.0.2.10"), "spf.all", "warn"),
+    ("SPF with ptr", spf("v=spf1 ip4:192.0.2.10 ptr -all"), "spf.style", "warn"),
+    ("SPF with half the world", spf("v=spf1 ip4:192.0.0.0/8 -all"), "spf.style", "warn"),
+    ("no SPF of the EHLO name", {HOME: swap('mail 60 IN TXT "v=spf1 a -all"\n', "")}, "spf.helo", "note"),
+    ("SPF of the EHLO name says no", {HOME: swap('mail 60 IN TXT "v=spf1 a -all"', 'mail 60 IN TXT "v=spf1 -all"')}, "spf.helo", "warn"),
+    ("key not published", {HOME: GOOD[HOME]}, "dkim.record", "fail"),
+    ("key revoked", key(lambda t: re.sub(r"p=MII.*", 'p="', t, count=1)), "dkim.record", "fail"),
+    ("key cut", key(lambda t: re.sub(r'(p=MII[^"]{80}).*', r'\1"', t, count=1)), "dkim.record", "fail"),
+    ("key with backslashes", key(lambda t: t.replace("v=DKIM1; ", "v=DKIM1\\\\; ")), "dkim.record", "fail"),
+    ("key with quotes inside", key(lambda t: t.replace('"v=DKIM1', '"\\"v=DKIM1')), "dkim.record", "fail"),
+    ("key for SHA-1 only", key(lambda t: t.replace("k=rsa;", "h=sha1; k=rsa;")), "dkim.record", "fail"),
+    ("key for another service", key(lambda t: t.replace("k=rsa;", "s=tlsrpt; k=rsa;")), "dkim.record", "fail"),
+    ("key of another type", key(lambda t: t.replace("k=rsa;", "k=ed25519;")), "dkim.record", "fail"),
+    ("two key records", {HOME: lambda t: t + '\ns1._domainkey 60 IN TXT "v=DKIM1; p="'}, "dkim.record", "fail"),
+    ("v= not in front", key(lambda t: t.replace("v=DKIM1; k=rsa;", "k=rsa; v=DKIM1;")), "dkim.record", "fail"),
+    ("another key", {}, "dkim.match", "fail"),
+    ("key in test mode", key(lambda t: t.replace("k=rsa;", "t=y; k=rsa;")), "dkim.flags", "warn"),
+    ("no DMARC", {HOME: swap(f"_dmarc 60 IN TXT {DMARC}\n", "")}, "dmarc.record", "fail"),
+    ("two DMARC records", {HOME: lambda t: t + '\n_dmarc 60 IN TXT "v=DMARC1; p=none"'}, "dmarc.record", "fail"),
+    ("DMARC in small letters", dmarc("v=dmarc1; p=reject; rua=mailto:d@sender.example"), "dmarc.record", "fail"),
+    ("DMARC with an unknown policy", dmarc("v=DMARC1; p=refuse; rua=mailto:d@sender.example"), "dmarc.record", "fail"),
+    ("DMARC p=none", dmarc("v=DMARC1; p=none; rua=mailto:d@sender.example"), "dmarc.policy", "warn"),
+    ("DMARC with pct", dmarc("v=DMARC1; p=reject; pct=50; rua=mailto:d@sender.example"), "dmarc.policy", "warn"),
+    ("DMARC in test mode", dmarc("v=DMARC1; p=reject; t=y; rua=mailto:d@sender.example"), "dmarc.policy", "note"),
+    ("DMARC without reports", dmarc("v=DMARC1; p=reject"), "dmarc.rua", "warn"),
+    ("DMARC reports to who did not agree", {**dmarc("v=DMARC1; p=reject; rua=mailto:d@reports.example"), "reports.example": ""}, "dmarc.rua", "fail"),
+    ("null MX", {HOME: swap("MX 10 mx", "MX 0 .")}, "bounce.mx", "fail"),
+    ("no MX and no address", {HOME: swap("@ 60 IN MX 10 mx\n", "")}, "bounce.mx", "fail"),
+    ("no MX but an address", {HOME: swap("@ 60 IN MX 10 mx\n", "@ 60 IN A 192.0.2.20\n")}, "bounce.mx", "warn"),
+    ("MX without address", {HOME: swap("mx 60 IN A 192.0.2.20\n", "")}, "bounce.mx", "fail"),
+    ("MX is an alias", {HOME: swap("mx 60 IN A 192.0.2.20\n", "mx 60 IN CNAME box\nbox 60 IN A 192.0.2.20\n")}, "bounce.mx", "warn"),
+    ("MX is an address", {HOME: swap("MX 10 mx\n", "MX 10 192.0.2.20.\n")}, "bounce.mx", "fail"),
+    ("on a block list", {LISTS[0]: HEALTHY_LIST + "\n10.2.0.192 60 IN A 127.0.0.2"}, "dnsbl.ip", "fail"),
+    ("network that should not send", {LISTS[0]: HEALTHY_LIST + "\n10.2.0.192 60 IN A 127.0.0.10"}, "dnsbl.ip", "fail"),
+    ("all block lists refuse", {zone: "* 60 IN A 127.255.255.254" for zone in LISTS}, "dnsbl.ip", "skip"),
+    ("all block lists are dead", {zone: "" for zone in LISTS}, "dnsbl.ip", "skip"),
+    ("all block lists list everything", {zone: "* 60 IN A 127.0.0.2" for zone in LISTS}, "dnsbl.ip", "skip"),
+    ("domain on a block list", {"dbl.spamhaus.org": "dbltest.com 60 IN A 127.0.1.2\nsender.example 60 IN A 127.0.1.2"}, "dnsbl.domain", "fail"),
+]
+
+
+def test_all_is_well():
+    """a sender with everything in order: no warning, exit 0; the numbers add up"""
+    with clinic() as c:
+        c.zones({})
+        found = c.look()
+        bad = [(k["id"], k["status"], k["why"]) for k in c.report["checks"] if k["status"] in ("warn", "fail")]
+        assert not bad and c.code == 0, bad
+        assert {id for id, s in found.items() if "skip" in s} <= {"net.port25", "tls.cert", "clock"}, found
+        assert sum(c.report["summary"].values()) == len(c.report["checks"])
+        text = c.run()
+        assert text.returncode == 0 and "Nothing speaks against this mail" in text.stdout and "\033" not in text.stdout, text.stdout
+
+
+def test_every_fault():
+    """each single fault in turn is told by its check, with its severity and a way out"""
+    with clinic() as c:
+        wrong = []
+        other = Postern("hostname o.example\ndomains sender.example")
+        stranger = zone_lines(other.run("dkim", "new", "sender.example", "--selector", "s1", check=0).stdout)
+        other.close()
+        for name, changes, id, status in FAULTS:
+            if name == "another key":
+                changes = {HOME: GOOD[HOME] + stranger}
+            c.zones(changes)
+            found = c.look()
+            if status not in found[id]:
+                wrong.append((name, id, found[id], [k["why"] for k in c.find(id)]))
+                continue
+            told = [k for k in c.find(id) if k["status"] == status][0]
+            if not told["why"] or (status == "fail" and not (told["fix"]["text"] and (told["refused_by"] or id == "dmarc.rua"))):
+                wrong.append((name, id, "no way out", told))
+            if status in ("warn", "fail") and c.code != {"warn": 1, "fail": 2}[status] and not (status == "warn" and c.code == 2):
+                wrong.append((name, "exit", c.code))
+        assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_matrix():
+    """every address is judged by itself: the IPv6 source without a reverse name fails, the IPv4 one passes"""
+    with clinic() as c:
+        c.zones({})
+        c.look(sources=(SOURCE, "2001:db8::7"))
+        by = {(k["id"], k["subject"].get("source")): k["status"] for k in c.report["checks"]}
+        for id in ("ptr.exists", "spf.auth", "net.ipv6", "ehlo.resolves"):
+            assert by[id, SOURCE] == "pass" and by[id, "2001:db8::7"] in ("fail", "skip"), (id, by)
+        assert by["net.ipv6", "2001:db8::7"] == "fail" or by["ptr.exists", "2001:db8::7"] == "skip"
+        record = [k for k in c.find("spf.auth") if k["status"] == "fail"][0]["fix"]["records"][0]["value"]
+        assert "ip6:2001:db8::7" in record and "ip4:192.0.2.10" in record and record.endswith("-all"), record
+
+
+def test_repairs_repair():
+    """zones with four faults: what the doctor prints, pasted, makes all of it pass"""
+    with clinic() as c:
+        c.zones({HOME: "@ 60 IN MX 10 mx\nmx 60 IN A 192.0.2.20\n@ 60 IN TXT \"v=spf1 mx ~all\"\n", REVERSE: ""})
+        text = c.run()
+        assert text.returncode == 2 and "To repair:" in text.stdout and "would be refused" in text.stdout, text.stdout
+        lines = {line.strip() for line in text.stdout.splitlines() if re.match(r"\s+\S+\. 3600 IN ", line)}
+        spf_lines = [line for line in lines if line.startswith("sender.example. 3600 IN TXT")]
+        assert spf_lines == ['sender.example. 3600 IN TXT "v=spf1 ip4:192.0.2.10 mx ~all"'], spf_lines
+        home = "@ 60 IN MX 10 mx\nmx 60 IN A 192.0.2.20\n" + "\n".join(line for line in lines if "in-addr" not in line)
+        c.zones({HOME: home, REVERSE: "\n".join(line for line in lines if "in-addr" in line)})
+        c.look()
+        bad = [(k["id"], k["why"]) for k in c.report["checks"] if k["status"] == "fail"]
+        assert not bad, (bad, home)
+
+
+def test_dead_servers():
+    """name servers that never answer: under 5 s, all is skip, exit 4; offline asks nobody, exit 0"""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf, clinic() as c:
+        deaf.bind(("127.0.0.1", 0))
+        began = time.time()
+        r = c.run("--json", "--resolver", f"127.0.0.1@{deaf.getsockname()[1]}")
+        took = time.time() - began
+        assert took < 5.5, took
+        assert r.returncode == 4, (r.returncode, r.stdout)
+        ids = {k["id"]: k["status"] for k in json.loads(r.stdout)["checks"]}
+        assert ids["ptr.exists"] == ids["spf.auth"] == ids["dkim.record"] == ids["dmarc.record"] == "skip", ids
+        r = c.run("--offline", "--json")
+        ids = {k["id"]: k["status"] for k in json.loads(r.stdout)["checks"]}
+        assert ids["ptr.exists"] == "skip" and ids["host.name"] == "pass" and ids["dkim.bits"] == "pass" and r.returncode == 0, (r.returncode, ids)
+
+
+def test_exit_codes():
+    """--fail-on fail forgives warnings; a wrong word or configuration is 3"""
+    with clinic() as c:
+        c.zones(dmarc("v=DMARC1; p=none; rua=mailto:d@sender.example"))
+        assert c.run().returncode == 1
+        assert c.run("--fail-on", "fail").returncode == 0
+        assert c.run("--fail-on", "never").returncode == 3
+        assert c.postern.run("doctor", "--source", "300.1.1.1").returncode == 3
+        c.postern.configure("hostnam x")
+        assert c.run().returncode == 3
+
+
+HOSTS = [
+    ("hostname mail.sender.example\noutbound { helo mail }", "host.name", "fail"),
+    ("hostname mail.sender.example\ntrust 0.0.0.0/0 i-know-this-is-an-open-relay", "relay.nets", "fail"),
+    ("hostname mail.sender.example", "relay.nets", "pass"),
+    ("hostname mail.sender.example\nresolver 8.8.8.8", "dns.resolver", "warn"),
+    ("hostname mail.sender.example\nresolver recursive", "dns.resolver", "pass"),
+]
+
+
+def test_host():
+    """what needs no question: host name, networks, resolver"""
+    for config, id, status in HOSTS:
+        p = Postern(f"{config}\ndomains sender.example\n")
+        try:
+            r = p.run("doctor", "--json", "--source", SOURCE, "--offline")
+            assert r.returncode != 3, (config, r.stderr)
+            ids = {k["id"]: k["status"] for k in json.loads(r.stdout)["checks"]}
+            assert ids[id] == status, (config, id, ids[id])
+        finally:
+            p.close()
+
+
+def test_port25():
+    """outgoing connections: open, closed for IPv4, nobody to try"""
+    with clinic() as c, socket.socket() as server:
+        server.bind(("127.0.0.2", 0))
+        server.listen(50)
+        port = server.getsockname()[1]
+        c.postern.configure(c.base + f"outbound {{ port {port}  ipv6 off }}\n")
+
+        def look(address):
+            c.zones({"gmail.com": f"@ 60 IN MX 10 mx\nmx 60 IN A {address}" if address else ""})
+            r = c.postern.run("doctor", "--json", "--source", SOURCE)
+            return [k for k in json.loads(r.stdout)["checks"] if k["id"] == "net.port25"][0]["status"]
+        assert look("127.0.0.2") == "pass"
+        assert look("127.0.0.3") == "fail"
+        assert look(None) == "skip"
