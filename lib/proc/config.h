@@ -26,10 +26,17 @@ struct strs {
 
 enum listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_TLS };
 
+/* What becomes of messages that receivers would hold against us: smtpd/lint.h. */
+enum listen_lint { LISTEN_LINT_FIX, LISTEN_LINT_STRICT, LISTEN_LINT_OFF };
+
+/* Whose name and address go into Received: everybody's, all but logins', nobody's. */
+enum received_client { RECEIVED_SHORT, RECEIVED_FULL, RECEIVED_NONE };
+
 struct listen_conf {
 	struct addr     addr;
 	enum listen_tls tls;
 	bool            auth, tls_required, auth_required;
+	enum listen_lint lint;
 	struct cidr    *proxy; /* PROXY header is demanded from these, refused from others */
 	size_t          n_proxy;
 	struct origin   origin;
@@ -127,6 +134,10 @@ struct config {
 	uint64_t max_size;
 	unsigned max_recipients;
 	int64_t  idle_timeout_ms;
+	int      received_client;     /* enum received_client */
+	unsigned limit_connections;   /* of one client or login at a time; this and the next two: 0 is none */
+	unsigned limit_commands;      /* that send no mail, one after the other */
+	unsigned limit_auth_failures; /* of one client, until an hour has passed without one */
 	bool     log_json, debug;
 	struct str user_account;
 	unsigned smtpd_count, delivery_count, auth_count; /* 0 in the file: by the cores */

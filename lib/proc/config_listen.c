@@ -8,9 +8,11 @@
 enum { SMTP_PORT = 25 };
 
 static const char *const options[] = {"tls",           "starttls", "auth", "tls-required",
-                                      "auth-required", "proxy",    NULL};
+                                      "auth-required", "lint",     "proxy", NULL};
 
-enum { OPT_TLS, OPT_STARTTLS, OPT_AUTH, OPT_TLS_REQUIRED, OPT_AUTH_REQUIRED, OPT_PROXY };
+enum { OPT_TLS, OPT_STARTTLS, OPT_AUTH, OPT_TLS_REQUIRED, OPT_AUTH_REQUIRED, OPT_LINT, OPT_PROXY };
+
+static const char *const lints[] = {"fix", "strict", "off", NULL}; /* enum listen_lint */
 
 static const char *
 option_name(const void *arg UNUSED, size_t i)
@@ -144,6 +146,31 @@ proxy(struct maker *m, struct listen_conf *l, struct word *words, size_t n, size
 	return i;
 }
 
+static const char *
+lint_name(const void *arg UNUSED, size_t i)
+{
+	return lints[i];
+}
+
+/* The word behind "lint". Gives the index behind that. */
+static size_t
+lint(struct maker *m, struct listen_conf *l, struct word *words, size_t n, size_t i)
+{
+	const char *near;
+
+	for (int k = 0; i < n && lints[k] != NULL; k++) {
+		if (str_eq(words[i].text, str_of(lints[k]))) {
+			l->lint = (enum listen_lint)k;
+			return i + 1;
+		}
+	}
+	near = i < n ? conf_nearest(words[i].text, lint_name, NULL) : NULL;
+	conf_problem(m, CONF_ERROR, words[i < n ? i : i - 1].at, "\"lint\" needs fix, strict or off");
+	if (near != NULL)
+		conf_hint(m, "did you mean \"%s\"?", near);
+	return i + 1;
+}
+
 static void
 option(struct maker *m, struct listen_conf *l, int which, const struct word *w)
 {
@@ -182,8 +209,8 @@ parse_listen(struct maker *m, const struct row *row UNUSED, void *base UNUSED, s
 	for (i = 0; i < n;) {
 		int which = option_find(&words[i]);
 
-		if (which == OPT_PROXY) {
-			i = proxy(m, &l, words, n, i + 1);
+		if (which == OPT_PROXY || which == OPT_LINT) {
+			i = (which == OPT_PROXY ? proxy : lint)(m, &l, words, n, i + 1);
 			optional = true;
 			continue;
 		}
@@ -233,6 +260,8 @@ format_listen(struct view *v, const struct row *row UNUSED, const void *base, si
 		buf_addz(v->out, " tls-required");
 	if (l->auth_required)
 		buf_addz(v->out, " auth-required");
+	if (l->lint != LISTEN_LINT_FIX)
+		buf_addf(v->out, " lint %s", lints[l->lint]);
 	for (size_t k = 0; k < l->n_proxy; k++) {
 		buf_addz(v->out, k == 0 ? " proxy " : " ");
 		cidr_format(v->out, &l->proxy[k]);

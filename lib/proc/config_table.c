@@ -22,6 +22,7 @@
 static const char *const on_off[] = {"off", "on", NULL};
 static const char *const log_forms[] = {"logfmt", "json", NULL};
 static const char *const refuse_allow[] = {"refuse", "allow", NULL};
+static const char *const received_words[] = {"short", "full", "none", NULL}; /* enum received_client */
 static const char *const dnssec_words[] = {"auto", "on", "off", NULL}; /* enum dns_dnssec */
 
 /* clang-format off */
@@ -69,7 +70,7 @@ const struct row conf_rows[] = {
 	{.name = "domains", .kind = &kind_domains, .least = 1, .roles = S_ | Q_ | D_, .flags = ROW_REPEAT,
 	 .help = "sender domains allowed, as example.com or *.example.org; none: capture mode"},
 	{.name = "listen", .kind = &kind_listen, .def = "127.0.0.1:25 [::1]:25", .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT,
-	 .help = "ADDRESS:PORT ... [tls|starttls] [auth] [tls-required] [auth-required] [proxy CIDR ...]"},
+	 .help = "ADDRESS:PORT ... [tls|starttls] [auth] [tls-required] [auth-required] [lint fix|strict|off] [proxy CIDR ...]"},
 	{.name = "tls", .kind = &kind_tls, .least = 1, .most = 2, .roles = S_, .flags = ROW_REPEAT,
 	 .help = "CERT.pem KEY.pem, or a folder with fullchain.pem and privkey.pem; several by SNI"},
 	{.name = "trust", .kind = &kind_trust, .def = "loopback", .least = 1, .roles = S_, .flags = ROW_REPEAT, .block = from_trust,
@@ -110,6 +111,14 @@ const struct row conf_rows[] = {
 	 .help = "most recipients of one message"},
 	{.name = "idle-timeout", .kind = &kind_span, .at = C(idle_timeout_ms), .def = "300s", .min = SEC / 10, .max = 2 * HOUR, .least = 1, .most = 1, .roles = S_,
 	 .help = "a silent client is sent away after this time"},
+	{.name = "limit-connections", .kind = &kind_count, .at = C(limit_connections), .def = "100", .max = 100000, .least = 1, .most = 1, .roles = S_,
+	 .help = "connections of one client outside of `trust`, and of one login, in each process; 0: no limit"},
+	{.name = "limit-commands", .kind = &kind_count, .at = C(limit_commands), .def = "200", .max = 100000, .least = 1, .most = 1, .roles = S_,
+	 .help = "commands in a row that send no mail, for clients outside of `trust`; 0: no limit"},
+	{.name = "limit-auth-failures", .kind = &kind_count, .at = C(limit_auth_failures), .def = "20", .max = 100000, .least = 1, .most = 1, .roles = S_,
+	 .help = "failed logins of one client outside of `trust` before it has to wait an hour; 0: no limit"},
+	{.name = "received-client", .kind = &kind_choice, .at = C(received_client), .def = "short", .choices = received_words, .least = 1, .most = 1, .roles = S_,
+	 .help = "client's name and address in Received: full, short (not of logins), none"},
 	{.name = "log", .kind = &kind_flag, .at = C(log_json), .def = "logfmt", .choices = log_forms, .least = 1, .most = 1, .roles = ALL_,
 	 .help = "form of log lines: logfmt or json"},
 	{.name = "debug", .kind = &kind_flag, .at = C(debug), .def = "off", .choices = on_off, .least = 1, .most = 1, .roles = ALL_,

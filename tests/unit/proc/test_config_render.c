@@ -16,7 +16,7 @@ static const char everything[] =
         "hostname mail.example.com\n"
         "domains example.com *.shop.example.org\n"
         "listen 127.0.0.1:25\n"
-        "listen 127.0.0.1:465 192.0.2.1:465 tls auth tls-required proxy 10.0.0.0/8 2001:db8::/32\n"
+        "listen 127.0.0.1:465 192.0.2.1:465 tls auth tls-required lint off proxy 10.0.0.0/8 2001:db8::/32\n"
         "tls cert.pem key.pem\n"
         "tls tls\n"
         "trust loopback 10.1.2.0/24\n"
@@ -36,6 +36,10 @@ static const char everything[] =
         "max-size 123456\n"
         "max-recipients 77\n"
         "idle-timeout 99s\n"
+        "limit-connections 8\n"
+        "limit-commands 9\n"
+        "limit-auth-failures 10\n"
+        "received-client full\n"
         "log json\n"
         "debug on\n"
         "spool sp\n"
@@ -114,6 +118,7 @@ rules_are(const struct config *a, const struct config *b)
 		assert_true(addr_equal(x->addr, y->addr) && x->addr.port == y->addr.port);
 		assert_true(x->tls == y->tls && x->auth == y->auth);
 		assert_true(x->tls_required == y->tls_required && x->auth_required == y->auth_required);
+		assert_int_equal(x->lint, y->lint);
 		assert_int_equal(x->n_proxy, y->n_proxy);
 		for (size_t k = 0; k < x->n_proxy; k++)
 			assert_true(addr_equal(x->proxy[k].addr, y->proxy[k].addr) &&
@@ -135,6 +140,10 @@ rules_are(const struct config *a, const struct config *b)
 	STR_IS(a->users_path, b->users_path);
 	assert_true(a->max_size == b->max_size && a->max_recipients == b->max_recipients);
 	assert_true(a->idle_timeout_ms == b->idle_timeout_ms);
+	assert_int_equal(a->limit_connections, b->limit_connections);
+	assert_int_equal(a->limit_commands, b->limit_commands);
+	assert_int_equal(a->limit_auth_failures, b->limit_auth_failures);
+	assert_int_equal(a->received_client, b->received_client);
 }
 
 static void
