@@ -203,6 +203,7 @@ print_people(struct str rows, bool all)
 		{"role", "ROLE", SHOW_TEXT, true},           {"index", "#", SHOW_NUMBER, true},
 		{"state", "STATE", SHOW_TEXT, true},         {"pid", "PROCESS", SHOW_NUMBER, true},
 		{"restarts", "RESTARTS", SHOW_NUMBER, true}, {"pss_kib", "MEMORY", SHOW_KIB, true},
+		{"sandbox", "SANDBOX", SHOW_TEXT, true},
 	};
 	static const struct column stats[] = {
 		{"name", "COUNTER", SHOW_TEXT, true},

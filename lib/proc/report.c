@@ -9,6 +9,8 @@
 #include "lib/proc/memory.h"
 #include "lib/proc/sockets.h"
 
+enum { SANDBOX_MAX = 80 };
+
 const char *
 report_mode(const struct config *c)
 {
@@ -30,6 +32,18 @@ next_stat(struct str *rows, struct str *name, int64_t *value)
 		}
 	}
 	return false;
+}
+
+/* What the role says of its sandbox; a word of its own, so it may be a lie of one that was taken over. */
+static struct str
+member_sandbox(const struct member *m)
+{
+	struct str rows = buf_str(&m->stats), line;
+
+	while (str_cut(&rows, '\n', &line))
+		if (str_eq(str_word(&line), STR("sandbox")))
+			return str_sub(str_trim(line), 0, SANDBOX_MAX);
+	return STR_NONE;
 }
 
 static bool
@@ -113,6 +127,8 @@ add_role(const struct member *m, struct buf *out)
 	control_cell_int(out, "restarts", m->restarts);
 	if (m->state == MEMBER_READY && member_stat(m, STR("pss_kib"), &pss))
 		control_cell_int(out, "pss_kib", pss);
+	if (m->state == MEMBER_READY)
+		control_cell(out, "sandbox", member_sandbox(m));
 	control_row_end(out);
 }
 

@@ -33,10 +33,11 @@ struct role {
 	struct loop             *loop;
 	struct channel          *up; /* to the supervisor; NULL when it is gone */
 	struct buf               trouble;
+	struct sandbox           sandbox;
 	uint32_t                 generation;
 	int                      memory_fd; /* opened while it can be */
 	int                      exit_code;
-	bool                     configured, going, ready, draining, done;
+	bool                     configured, inside, going, ready, draining, done;
 };
 
 /* Reached from here to the end: what the role frees after role_run() still needs loop and channel. */
@@ -67,16 +68,29 @@ say_ready(struct role *r)
 		             -1);
 }
 
-/* The first configuration has the account's name: from then on the role is inside. */
+/* The directory is the last thing that is opened for the role from outside; -1 if it has none. */
 static void
-enter(struct role *r, struct str account)
+enter(struct role *r, int folder)
 {
 	struct buf why = BUF(1024);
 
-	r->configured = true;
-	if (!sandbox_enter(r->id, account, &why))
+	if (r->inside || r->done)
+		return;
+	r->inside = true;
+	r->sandbox.folder = folder;
+	if (!sandbox_enter(&r->sandbox, &why))
 		fail(r, &why, ROLE_EXIT_CONFIG);
 	buf_free(&why);
+}
+
+/* The first configuration has the account's name: from then on the role is inside. */
+static void
+first_config(struct role *r, const struct config *c)
+{
+	r->configured = true;
+	r->sandbox.account = (struct str){str_dup(c->user_account), c->user_account.n};
+	if (r->hooks->spool == NULL)
+		enter(r, -1);
 }
 
 static void
@@ -98,7 +112,7 @@ take_config(struct role *r, const struct wire_config *m)
 	else
 		config_unref(c);
 	if (!r->configured && !r->done)
-		enter(r, c->user_account);
+		first_config(r, c);
 	config_unref(c);
 	if (r->ready)
 		say_ready(r);
@@ -114,6 +128,9 @@ send_stats(struct role *r)
 		return;
 	if (memory_pss_kib(r->memory_fd, &kib))
 		buf_addf(&rows, "pss_kib %u\n", (unsigned)kib);
+	buf_addz(&rows, "sandbox ");
+	buf_add(&rows, buf_str(&r->sandbox.in_force));
+	buf_addc(&rows, '\n');
 	if (r->hooks->stats != NULL)
 		r->hooks->stats(r->self, &rows);
 	channel_send(r->up, WIRE_STATS, &(struct wire_stats){.rows = buf_str(&rows)}, -1);
@@ -126,7 +143,6 @@ drain(struct role *r)
 	if (r->draining)
 		return;
 	r->draining = true;
-	send_stats(r); /* the last ones: later the role may have closed what it counts */
 	if (r->hooks->drain != NULL && r->going)
 		r->hooks->drain(r->self);
 	else
@@ -138,11 +154,22 @@ go(struct role *r)
 {
 	if (!r->configured || r->going)
 		return;
+	enter(r, -1); /* no directory came */
+	if (r->done)
+		return;
 	r->going = true;
 	if (r->hooks->go != NULL)
 		r->hooks->go(r->self);
 	else
 		role_ready(r);
+}
+
+static void
+take_spool(struct role *r, int fd)
+{
+	if (r->configured)
+		enter(r, fd);
+	r->hooks->spool(r->self, fd);
 }
 
 /* Messages with a descriptor. One that nobody takes is closed. */
@@ -159,7 +186,7 @@ take_fd(struct role *r, enum wire_id id, const void *msg, int fd)
 	else if (id == WIRE_LISTENER && h->listener != NULL)
 		h->listener(r->self, listener->index, fd);
 	else if (id == WIRE_SPOOL && h->spool != NULL)
-		h->spool(r->self, fd);
+		take_spool(r, fd);
 	else if (id == WIRE_PEER && h->peer != NULL && peer->who < ROLE_COUNT)
 		h->peer(r->self, (enum role_id)peer->who, peer->index, fd);
 	else if (id == WIRE_CONTROL && h->control != NULL)
@@ -258,6 +285,8 @@ role_run(enum role_id id, unsigned index, const struct role_hooks *hooks, void *
 	r->hooks = hooks;
 	r->self = self;
 	buf_init(&r->trouble, 1024);
+	r->sandbox = (struct sandbox){.role = id, .folder = -1};
+	buf_init(&r->sandbox.in_force, 256);
 	r->memory_fd = memory_open();
 	r->loop = loop_create();
 	r->up = channel_open(r->loop, SUPERVISOR_FD, id, ROLE_SUPERVISOR, &channel_hooks, r);
@@ -292,8 +321,11 @@ role_ready(struct role *r)
 void
 role_done(struct role *r)
 {
-	if (!r->done)
-		end(r, 0);
+	if (r->done)
+		return;
+	if (r->draining)
+		send_stats(r);
+	end(r, 0);
 }
 
 void

@@ -2,7 +2,6 @@
 #include "lib/proc/sandbox.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -15,37 +14,58 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/proc/landlock.h"
+#include "lib/proc/resources.h"
+#include "lib/proc/syscalls.h"
+#include "lib/proc/traced.h"
 #include "lib/util/log.h"
 
-/* The leak checker of sanitizers traces its process and reads /proc: such builds keep both. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TRACED true
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) && !defined(TRACED)
-#define TRACED true
-#endif
-#ifndef TRACED
-#define TRACED false
-#endif
-
 struct rights {
-	bool files; /* sees the file system; otherwise its root is empty, where we may do that */
-	bool groups; /* keeps the account's further groups (saslauthd's socket has one); needs `files` */
-	rlim_t descriptors; /* wanted; what the system allows is enough */
+	bool root; /* sees the system's root directory; otherwise an empty one, where we may do that */
+	bool groups; /* keeps the account's further groups (saslauthd's socket has one); needs `root` */
+	bool               folder;   /* changes files in the directory that it is given */
+	bool               connect;  /* opens TCP connections */
+	const char *const *readable; /* files, where `root`; landlock hides all others */
+	struct resources   limits;
 };
 
 enum { FEW = 1024, MANY = 1024 * 1024 };
 
+#define GIB (1ull << 30)
+
+/*
+ * The resolver's files after a reload; at the first handshake OpenSSL's configuration and
+ * the system's trust anchors, where lib/net/tls_client.c looks for them.
+ */
+static const char *const delivery_reads[] = {
+	"/etc/resolv.conf",
+	"/etc/hosts",
+	"/usr/share/dns",
+	"/run/systemd/resolve",
+	"/usr/lib/ssl/openssl.cnf",
+	"/etc/ssl/openssl.cnf",
+	"/etc/pki/tls/openssl.cnf",
+	"/etc/ssl/certs",
+	"/etc/pki/tls/certs",
+	"/etc/pki/ca-trust/extracted",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/ssl/cert.pem",
+	"/usr/share/ca-certificates",
+	"/var/lib/ca-certificates",
+	NULL,
+};
+
+/* libsasl2 seeds its nonces from here when the first one is wanted. */
+static const char *const auth_reads[] = {"/dev/urandom", "/dev/random", NULL};
+
 /* clang-format off */
 static const struct rights rights[ROLE_COUNT] = {
-	/*                 files  groups descriptors */
-	[ROLE_SMTPD] =    {false, false, MANY},
-	[ROLE_AUTH] =     {true,  true,  FEW},  /* plugins and saslauthd */
-	[ROLE_QUEUE] =    {false, false, MANY}, /* has its directory as a descriptor */
-	[ROLE_DELIVERY] = {true,  false, MANY}, /* resolv.conf, trust anchors */
-	[ROLE_KEYD] =     {false, false, FEW},
+	/*                 root   groups folder connect readable        descriptors space    threads */
+	[ROLE_SMTPD] =    {false, false, false, false,  NULL,           {MANY,      0,       false}},
+	[ROLE_AUTH] =     {true,  true,  false, false,  auth_reads,     {FEW,       2 * GIB, false}},
+	[ROLE_QUEUE] =    {false, false, true,  false,  NULL,           {MANY,      0,       true}},
+	[ROLE_DELIVERY] = {true,  false, false, true,   delivery_reads, {MANY,      0,       false}},
+	[ROLE_KEYD] =     {false, false, false, false,  NULL,           {FEW,       GIB,     false}},
 };
 /* clang-format on */
 
@@ -92,21 +112,6 @@ fail(struct buf *why, const char *what)
 	return false;
 }
 
-static bool
-set_limit(int resource, rlim_t want, bool root)
-{
-	struct rlimit now;
-
-	if (getrlimit((__rlimit_resource_t)resource, &now) != 0)
-		return false;
-	if (root && want > now.rlim_max &&
-	    setrlimit((__rlimit_resource_t)resource, &(struct rlimit){want, want}) == 0)
-		return true;
-	if (want > now.rlim_max)
-		want = now.rlim_max;
-	return setrlimit((__rlimit_resource_t)resource, &(struct rlimit){want, want}) == 0;
-}
-
 /*
  * A directory that is removed while it is our root: nothing is in it, and
  * nothing can ever be made in it.
@@ -116,7 +121,6 @@ enter_empty_root(void)
 {
 	static const char *const places[] = {"/run", "/tmp", "/var/tmp", "/dev/shm"};
 
-	tzset(); /* while its files can be seen */
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		struct buf path = BUF(64);
 		bool       ok;
@@ -150,35 +154,115 @@ change_account(const struct account *a, const char *name, bool groups, struct bu
 	return true;
 }
 
-static bool
-give_up_root(enum role_id role, struct str account, const struct account *a, struct buf *why)
+/* A list of words with commas. */
+static void
+add_word(struct buf *list, const char *word, int version)
 {
-	char *name = str_dup(account);
+	if (list->n > 0)
+		buf_addc(list, ',');
+	buf_addz(list, word);
+	if (version > 0)
+		buf_addn(list, (uint64_t)version);
+}
+
+struct entry {
+	struct sandbox      *sandbox;
+	const struct rights *rights;
+	struct buf           missing;
+	int                  error; /* of what is missing last */
+};
+
+static void
+note(struct entry *e, const char *means, int version, int error)
+{
+	if (error == 0) {
+		add_word(&e->sandbox->in_force, means, version);
+		return;
+	}
+	add_word(&e->missing, means, 0);
+	e->error = error;
+}
+
+static bool
+give_up_root(struct entry *e, const struct account *a, struct buf *why)
+{
+	char *name = str_dup(e->sandbox->account);
 	bool  ok;
 
-	if (!rights[role].files && !TRACED && !enter_empty_root())
-		log_warn(ev("sandbox"), kv("role", role_name(role)), kv("missing", "chroot"),
-		         kv("why", strerror(errno)));
-	ok = change_account(a, name, rights[role].groups, why);
+	if (!e->rights->root && !TRACED)
+		note(e, "chroot", 0, enter_empty_root() ? 0 : errno);
+	ok = change_account(a, name, e->rights->groups, why);
 	free(name);
+	if (ok)
+		note(e, "uid", 0, 0);
 	return ok;
 }
 
+/* What the kernel may lack. */
+static void
+give_up_calls(struct entry *e)
+{
+	struct landlock_wish wish = {
+		.readable = e->rights->readable,
+		.folder = e->rights->folder ? e->sandbox->folder : -1,
+		.connect = e->rights->connect,
+	};
+	int version, error;
+
+	if (TRACED)
+		return;
+	version = landlock_enter(&wish);
+	note(e, "landlock", version, version > 0 ? 0 : errno);
+	error = syscalls_enter(e->sandbox->role);
+	note(e, "seccomp", 0, error);
+}
+
+/* Neither a core file nor another process of this account gets to see our memory. */
+static bool
+hide_memory(struct buf *why)
+{
+	if (TRACED)
+		return true;
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 || fail(why, "cannot forbid tracing");
+}
+
 bool
-sandbox_enter(enum role_id role, struct str account, struct buf *why)
+sandbox_hide(struct buf *why)
+{
+	if (setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) != 0)
+		return fail(why, "cannot forbid core files");
+	return hide_memory(why);
+}
+
+static bool
+enter(struct entry *e, struct buf *why)
 {
 	struct account a;
 
-	if (!account_find(account, &a, why))
+	tzset(); /* while its files can be seen */
+	if (!account_find(e->sandbox->account, &a, why))
 		return false;
-	if (!set_limit(RLIMIT_NOFILE, rights[role].descriptors, a.change) ||
-	    !set_limit(RLIMIT_CORE, 0, false))
+	if (!resources_enter(&e->rights->limits, a.change))
 		return fail(why, "cannot set limits");
-	if (a.change && !give_up_root(role, account, &a, why))
+	if (a.change && !give_up_root(e, &a, why))
 		return false;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fail(why, "cannot give up new privileges");
-	if (!TRACED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-		return fail(why, "cannot forbid tracing");
+	if (!hide_memory(why))
+		return false;
+	give_up_calls(e);
 	return true;
+}
+
+bool
+sandbox_enter(struct sandbox *s, struct buf *why)
+{
+	struct entry e = {.sandbox = s, .rights = &rights[s->role], .missing = BUF(64)};
+	bool         ok = enter(&e, why);
+
+	if (ok && e.missing.n > 0)
+		log_warn(ev("sandbox"), kv("missing", buf_str(&e.missing)),
+		         kv("why", strerror(e.error)));
+	buf_free(&e.missing);
+	return ok;
 }

@@ -19,6 +19,7 @@
 #include "lib/proc/places.h"
 #include "lib/proc/report.h"
 #include "lib/proc/role.h"
+#include "lib/proc/sandbox.h"
 #include "lib/proc/supervise_inner.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
@@ -419,7 +420,8 @@ supervise_run(const struct supervise_options *o)
 	buf_init(&s.last_problem, REPORT_MAX);
 	buf_init(&s.restart_note, 256);
 	buf_init(&s.warnings, REPORT_MAX);
-	if (open_places(&s, &why)) {
+	/* It reads the keys' files for keyd. */
+	if (sandbox_hide(&why) && open_places(&s, &why)) {
 		run(&s);
 	} else {
 		log_error(ev("start-failed"), kv("why", buf_str(&why)));
