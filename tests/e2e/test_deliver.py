@@ -410,6 +410,48 @@ def test_loop_is_bounced():
         assert not w.receivers["127.0.0.2"].messages
 
 
+def ipv6_world(zones, receivers):
+    if not socket.has_ipv6:
+        raise Skip("no IPv6 here")
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+    except OSError:
+        raise Skip("no IPv6 on the loopback interface")
+    return world(zones=zones, receivers=receivers, start=False)
+
+
+def test_ipv6():
+    """an MX host with an IPv6 address alone gets its mail there"""
+    with ipv6_world({"a.example": mx_zone([(10, "mx1", "::1")])}, {"::1": {}}) as w:
+        w.postern.configure(w.config.replace("ipv6 off", "ipv6 on"))
+        w.postern.start()
+        w.postern.send(SENDER, ["b@a.example"], letter())
+        w.receivers["::1"].wait(1)
+        assert w.postern.wait_event("delivered")[0]["ip"] == "::1"
+
+
+def test_ipv6_that_does_not_work():
+    """where IPv6 connections fail the IPv4 address of the same host gets the mail at once"""
+    with ipv6_world({"a.example": mx_zone([(10, "mx1", "::1")]) + "\nmx1 60 IN A 127.0.0.2"}, {"127.0.0.2": {}}) as w:
+        w.postern.configure(w.config.replace("ipv6 off", "ipv6 on"))
+        w.postern.start()
+        for _ in range(3):
+            w.postern.send(SENDER, ["b@a.example"], letter())
+        w.receivers["127.0.0.2"].wait(3, 10)
+        assert not w.postern.events("deferred")
+
+
+def test_mail_to_ourselves():
+    """an MX that leads back to our own listener is bounced with a clear text, not sent in circles"""
+    with world(zones={"a.example": mx_zone([(10, "mx1", "127.0.0.1")])}, start=False) as w:
+        w.postern.configure(w.config.replace(f"port {w.port}", f"port {w.postern.port}"))
+        w.postern.start()
+        w.postern.send(SENDER, ["b@a.example"], letter())
+        line = w.postern.wait_event("bounced")[0]
+        assert line["dsn"] == "5.4.6" and line["why"] == "loop", line
+
+
 def test_smtp_sink():
     """postfix's smtp-sink takes 300 messages at 10 sessions"""
     import subprocess
