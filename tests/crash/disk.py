@@ -151,6 +151,7 @@ class Replay:
         self.durable = f"{recording.dir}/durable"
         copy_sparse(recording.base, self.durable)
         self.done = 0  # entries that `durable` holds
+        self.images = 0
 
     def index(self):
         entries, at = [], 0
@@ -168,7 +169,8 @@ class Replay:
     def image(self, position, rng):
         """
         The disk as it may be if the power goes at `position` of the log: all up to the
-        last flush, and of what came later as much as `rng` gives. Its path.
+        last flush, and of what came later as much as `rng` gives. Its path, a new one each time: a
+        loop device may outlive its mount for a moment, and mount(8) would take it again with all it has cached.
         """
         upto = bisect.bisect_right(self.ends, position)
         flushed = bisect.bisect_left(self.flushes, upto)
@@ -178,7 +180,8 @@ class Replay:
                 if not e.flush:
                     self.put(f, e, 0, e.length)
         self.done = max(self.done, firm)
-        path = f"{self.recording.dir}/crashed"
+        self.images += 1
+        path = f"{self.recording.dir}/crashed{self.images}"
         copy_sparse(self.durable, path)
         with open(path, "r+b", buffering=0) as f:
             self.lose(f, self.entries[firm:upto], rng)

@@ -1,14 +1,37 @@
 # SPDX-License-Identifier: ISC
-"""The state that tests share with fail.so."""
+"""
+Every failing call: the n-th call of a kind in one role fails once, for every n of a run that submits,
+stores, delivers and bounces. What was promised arrives all the same, nobody hangs, no role
+dies but of missing memory, and clients are told 4xx at worst.
+"""
 
+import errno
 import mmap
+import os
+import random
+import signal
 import struct
+import time
+
+from client import Client, Refused, letter, subject_of
+from house import BUILD, Skip, until
+from world import World, mx_zone
 
 CALLS = ["none", "write", "pwritev", "fdatasync", "fsync", "fallocate", "openat", "renameat", "unlinkat", "malloc", "fork", "thread",
          "sendmsg", "recvmsg", "socket"]
 NUMBERS = ["armed", "call", "nth", "error", "fired", "lie"]
 ROLE = 4 * len(NUMBERS)
 COUNTS = ROLE + 16
+
+ERRORS = {"write": [errno.EIO], "pwritev": [errno.ENOSPC, errno.EIO], "fdatasync": [errno.EIO], "fsync": [errno.EIO],
+          "fallocate": [errno.ENOSPC, errno.EIO], "openat": [errno.EMFILE, errno.ENOSPC], "renameat": [errno.EIO], "unlinkat": [errno.EIO],
+          "malloc": [errno.ENOMEM], "fork": [errno.EAGAIN], "thread": [errno.EAGAIN], "sendmsg": [errno.ENOBUFS, errno.EPIPE],
+          "recvmsg": [errno.ENOMEM], "socket": [errno.EMFILE]}
+# Where there is nothing to be done without what was asked for, the role ends and is started anew.
+MAY_DIE = {"malloc", "thread"}
+ROLES = ("supervisor", "smtpd", "queue", "delivery", "keyd", "auth")
+ZONES = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")]), "c.example": mx_zone([(10, "mx1", "127.0.0.2")])}
+HANG_S = 30
 
 
 class State:
@@ -25,3 +48,146 @@ class State:
 
     def get(self, name):
         return struct.unpack_from("=I", self.map, 4 * NUMBERS.index(name))[0]
+
+    def arm(self, role, call, nth, error):
+        self.set("armed", 0)
+        self.map[ROLE:ROLE + 16] = role.encode().ljust(16, b"\0")
+        self.map[COUNTS:COUNTS + 4 * len(CALLS)] = bytes(4 * len(CALLS))
+        for name, value in (("call", CALLS.index(call)), ("nth", nth), ("error", error), ("fired", 0), ("armed", 1)):
+            self.set(name, value)
+
+    def disarm(self):
+        self.set("armed", 0)
+        return self.get("fired")
+
+    def count(self, call):
+        return struct.unpack_from("=I", self.map, COUNTS + 4 * CALLS.index(call))[0]
+
+
+class Failing:
+    """A daemon whose calls can be made to fail, and the run it is put through."""
+
+    def __init__(self):
+        if not os.path.exists(f"{BUILD}/tests/crash/fail.so"):
+            raise Skip("not with sanitizers")
+        self.arrived, self.bounced, self.failures, self.number, self.fired = set(), "", [], 0, 0
+        self.rng = random.Random(1)
+        self.world = World(zones=ZONES, config="retry 1s 1s 1s\n", start=False, receivers={
+            "127.0.0.2": {"rcpt": lambda a, s: "550 5.1.1 nobody" if a.endswith("@c.example") else None, "data": self.on_mail},
+            "127.0.0.9": {"data": self.on_bounce}})
+        p = self.world.postern
+        self.state = State(f"{p.dir}/fault")
+        p.env.update(LD_PRELOAD=f"{BUILD}/tests/crash/fail.so", FAULT_STATE=f"{p.dir}/fault")
+        p.start()
+        self.seen = 0
+
+    def on_mail(self, message):
+        self.arrived.add(subject_of(message.data))
+
+    def on_bounce(self, message):
+        self.bounced += message.data.decode("utf-8", "replace")
+
+    def submit(self, rcpt, size):
+        """Try until it is promised; what else was said on the way must be temporary."""
+        end = time.monotonic() + HANG_S
+        while time.monotonic() < end:
+            self.number += 1
+            subject, client = f"s{self.number}", None
+            try:
+                client = Client(self.world.postern.port, timeout=HANG_S)
+                client.send([rcpt], letter(subject, rcpt, size, self.rng))
+                return subject
+            except Refused as e:
+                if not e.line.startswith("4"):
+                    self.failures.append(f"{self.what}: the client is told {e.line}")
+                time.sleep(0.05)
+            except TimeoutError:
+                self.failures.append(f"{self.what}: the client hears nothing")
+            except OSError:
+                time.sleep(0.05)
+            finally:
+                if client:
+                    client.close()
+        self.failures.append(f"{self.what}: nothing is accepted within {HANG_S} s")
+        return None
+
+    def round(self):
+        """Mail that arrives, mail that is too large for memory, mail that bounces."""
+        mails = [self.submit("x@a.example", 2000), self.submit("x@c.example", 1500), self.submit("x@a.example", 300000)]
+        try:
+            until(lambda: {mails[0], mails[2]} - {None} <= self.arrived, HANG_S, "what was promised arrives")
+            until(lambda: mails[1] is None or f"Subject: {mails[1]}\r\n" in self.bounced, HANG_S, "what was refused bounces")
+        except AssertionError as e:
+            self.failures.append(f"{self.what}: {str(e)[:200]}")
+
+    def died(self):
+        events = self.world.postern.events("role-died")
+        fresh, self.seen = events[self.seen:], len(events)
+        return [e.get("role", "?") for e in fresh]
+
+    def counts(self, role):
+        """How often a run calls each kind in one role."""
+        self.what = f"counting {role}"
+        self.state.arm(role, "none", 0, 0)
+        self.prepare(role, "none")
+        self.round()
+        self.state.disarm()
+        return {call: self.state.count(call) for call in CALLS[1:]}
+
+    def prepare(self, role, call):
+        """Roles fork and start their threads only when they begin."""
+        victim = {"fork": "auth", "thread": "queue"}.get(call)
+        if victim:
+            for pid in self.world.postern.role_pids(victim):
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: self.died(), 10, "the death is seen")
+
+    def try_one(self, role, call, nth, error):
+        self.what = f"{role}: {call} number {nth} fails with {errno.errorcode[error]}"
+        self.state.arm(role, call, nth, error)
+        self.prepare(role, call)
+        self.round()
+        self.fired += self.state.disarm()
+        dead = self.died()
+        if dead and call not in MAY_DIE:
+            self.failures.append(f"{self.what}: {dead} died\n{self.world.postern.log()[-1500:]}")
+        if self.world.postern.process.poll() is not None:
+            self.failures.append(f"{self.what}: the daemon has ended")
+            self.world.postern.process = None
+            self.world.postern.start()
+        if dead:
+            time.sleep(0.3)
+
+    def close(self):
+        self.world.close()
+
+
+def cases(f, roles=ROLES):
+    """(role, call, nth, error) for all calls that a run makes."""
+    for role in roles:
+        counts = f.counts(role)
+        counts.update({"fork": 1} if role == "supervisor" else {"thread": 1} if role == "queue" else {})
+        for call in CALLS[1:]:
+            for error in ERRORS[call]:
+                for nth in range(1, counts[call] + 1):
+                    yield role, call, nth, error
+
+
+def soak(share, seed, say):
+    f, rng = Failing(), random.Random(seed)
+    try:
+        todo = list(cases(f))
+        if share < 100:
+            todo = rng.sample(todo, max(20, len(todo) * share // 100))
+        say(f"failing: {len(todo)} calls to fail")
+        for number, case in enumerate(todo, 1):
+            before = len(f.failures)
+            f.try_one(*case)
+            for failure in f.failures[before:]:
+                say("failing:", failure)
+            if number % 200 == 0:
+                say(f"failing: {number} of {len(todo)}, {f.fired} failed as asked, {len(f.failures)} failures")
+        say(f"failing: {len(todo)} tried, {f.fired} failed as asked, {len(f.failures)} failures")
+        return len(f.failures)
+    finally:
+        f.close()

@@ -103,14 +103,15 @@ class Run:
         """Look at `count` crashes. With `daemon_every` n, each n-th disk is also given to the whole daemon."""
         for number, position in enumerate(self.choose(count)):
             image = self.replay.image(position, self.rng)
-            self.points += 1
-            if not disk.mount(image, self.recording.mounted, self.file_system):
-                self.fail(position, "the file system cannot be mounted")
-                continue
+                self.points += 1
             try:
-                self.check_disk(position, daemon_every and number % daemon_every == daemon_every - 1)
+                if disk.mount(image, self.recording.mounted, self.file_system):
+                    self.check_disk(position, daemon_every and number % daemon_every == daemon_every - 1)
+                else:
+                    self.fail(position, "the file system cannot be mounted")
             finally:
                 disk.unmount(self.recording.mounted)
+                os.unlink(image)
         return self
 
     def check_disk(self, position, daemon):
