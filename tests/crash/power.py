@@ -103,7 +103,7 @@ class Run:
         """Look at `count` crashes. With `daemon_every` n, each n-th disk is also given to the whole daemon."""
         for number, position in enumerate(self.choose(count)):
             image = self.replay.image(position, self.rng)
-                self.points += 1
+            self.points += 1
             try:
                 if disk.mount(image, self.recording.mounted, self.file_system):
                     self.check_disk(position, daemon_every and number % daemon_every == daemon_every - 1)
