@@ -235,4 +235,5 @@ conf_check(struct maker *m)
 	check_signing(m);
 	check_times(m);
 	check_paths(m);
+	conf_owner_check(m);
 }

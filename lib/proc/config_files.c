@@ -120,6 +120,8 @@ judge(struct maker *m, enum file_kind kind, const struct word *w, const struct s
 		conf_hint(m, "chmod o-w %.*s", S(w->text));
 		return false;
 	}
+	if (S_ISREG(st->st_mode))
+		conf_owner_note(m, w, st->st_uid);
 	if (kinds[kind].secret && (st->st_mode & S_IROTH) != 0) {
 		conf_problem(m, CONF_WARNING, w->at, "anyone on this machine may read %.*s",
 		             S(w->text));

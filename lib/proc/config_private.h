@@ -100,6 +100,13 @@ struct problem {
 	const char   *cause, *hint;
 };
 
+/* A file that belongs to neither root nor us. */
+struct stranger {
+	struct place at;
+	struct str   path;
+	uid_t        owner;
+};
+
 /* The configuration as a whole: the public part and what only these files need. */
 struct full {
 	struct config  c;
@@ -115,6 +122,8 @@ struct maker {
 	struct arena       scratch; /* problems */
 	struct problem    *problems;
 	size_t             n_problems;
+	struct stranger   *strangers;
+	size_t             n_strangers;
 	unsigned           errors, warnings;
 	bool               carried; /* from config_render(): values are trusted, contents come along */
 	bool               trust_doubtful; /* a network was not understood */
@@ -233,7 +242,7 @@ void         conf_put_data(struct buf *out, struct str content); /* data:BASE64 
 bool         conf_get_data(struct maker *m, const struct word *words, size_t n, size_t *i, struct str *content);
 bool         conf_has_ipv6(bool loopback);
 
-/* ---- files: config_files.c, config_keys.c, config_users.c ---- */
+/* ---- files: config_files.c, config_keys.c, config_owner.c, config_users.c ---- */
 
 enum file_kind { FILE_CONFIG, FILE_CERT, FILE_KEY, FILE_USERS, FILE_SECRET };
 
@@ -245,6 +254,9 @@ struct file {
 
 /* Read the file at the absolute path w->text; false and a problem at w->at if it cannot be used. */
 bool conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct file *f);
+/* Remember whose the file at w->text is; judged when `user-account` is known. */
+void conf_owner_note(struct maker *m, const struct word *w, uid_t owner);
+void conf_owner_check(struct maker *m);
 bool conf_watch_changed(struct tree *t);
 void conf_watch_add(struct maker *m, const char *path); /* a folder, or a file not read yet */
 void conf_watch_clear(struct tree *t);
