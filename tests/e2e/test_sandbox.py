@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: ISC
+"""The sandbox as the kernel sees it, round running roles; what they may do inside is in tests/unit/proc/test_rights.c."""
+
+import base64
+import os
+import re
+import shutil
+import stat
+import subprocess
+
+from house import BIN, Postern, Skip, certificate, free_port, until
+from world import SENDER, letter, mx_zone, world
+
+ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
+ROLES = ("smtpd", "auth", "queue", "delivery", "keyd")
+
+
+def field(pid, name):
+    return re.search(rf"^{name}:\s+(.*)$", open(f"/proc/{pid}/status").read(), re.MULTILINE).group(1)
+
+
+def limit(pid, name):
+    """The hard limit."""
+    return re.search(rf"^{name}\s+(\S+)\s+(\S+)", open(f"/proc/{pid}/limits").read(), re.MULTILINE).group(2)
+
+
+def in_force(w):
+    return {(r["role"], r["index"]): r["sandbox"].split(",") for r in w.postern.status()["roles"]}
+
+
+def need_seccomp(w):
+    words = in_force(w)
+    if not all("seccomp" in have and any(word.startswith("landlock") for word in have) for have in words.values()):
+        raise Skip(f"this kernel or this build lacks a part: {words}")
+
+
+def memory_of(pid):
+    """(address, octets) of all that the process can read of itself."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            span, rights = line.split()[:2]
+            start, end = (int(x, 16) for x in span.split("-"))
+            if rights[0] != "r" or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
+                continue
+            mem.seek(start)
+            try:
+                yield start, mem.read(end - start)
+            except OSError:
+                continue
+
+
+def secrets_of(pem):
+    """Parts of a private key in the forms it takes in memory: the text, the octets, and a prime's limbs."""
+    lines = [line for line in pem.splitlines() if line and not line.startswith("-----")]
+    der = base64.b64decode("".join(lines))
+    middle = len(der) // 2
+    return {"text": lines[len(lines) // 2].encode()[:48], "octets": der[middle:middle + 32], "limbs": der[middle:middle + 32][::-1]}
+
+
+def test_in_force():
+    """every role runs under seccomp, without new privileges, cores, processes of its own; `status` says so"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}) as w:
+        need_seccomp(w)
+        words = in_force(w)
+        for role in ROLES:
+            for pid in w.postern.role_pids(role):
+                assert field(pid, "Seccomp") == "2", role
+                assert field(pid, "NoNewPrivs") == "1", role
+                assert limit(pid, "Max core file size") == "0", role
+                assert (limit(pid, "Max processes") == "0") == (role != "queue"), role
+                assert limit(pid, "Max address space") != "unlimited", role
+        assert len(words) == len({k for k in words}) and {role for role, _ in words} == set(ROLES)
+        assert "SANDBOX" in w.postern.run("status", check=0).stdout
+        assert not w.postern.events("sandbox"), w.postern.events("sandbox")
+        w.postern.send(SENDER, ["b@a.example"], letter())
+        w.receivers["127.0.0.2"].wait(1)
+
+
+def test_not_dumpable():
+    """other processes of the same account may not look into a role or the supervisor"""
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    with world(zones=ONE, start=False) as w:
+        os.chmod(w.postern.dir, 0o755)
+        w.postern.base = w.postern.base.replace("user-account root", "user-account nobody")
+        w.postern.configure(w.config)
+        w.postern.start()
+        pids = [(role, pid) for role in ROLES for pid in w.postern.role_pids(role)] + [("supervisor", w.postern.process.pid)]
+        for role, pid in pids:
+            # What is not dumpable belongs to root in /proc.
+            assert os.stat(f"/proc/{pid}/mem").st_uid == 0, role
+            r = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", f"/proc/{pid}/maps"], capture_output=True)
+            assert r.returncode != 0 and b"denied" in r.stderr, (role, r)
+
+
+def test_keys_stay_in_keyd():
+    """the octets of a DKIM key are in the memory of keyd and of the supervisor, and of nobody else"""
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    with world(zones=ONE, receivers={"127.0.0.2": {}}) as w:
+        for _ in range(3):
+            w.postern.send(SENDER, ["b@a.example"], letter())
+        messages = w.receivers["127.0.0.2"].wait(3)
+        assert all(b"DKIM-Signature:" in m.data for m in messages)
+        keys = [os.path.join(folder, name) for folder, _, names in os.walk(f"{w.postern.dir}/state") for name in names
+                if "PRIVATE KEY" in open(os.path.join(folder, name), errors="replace").read()]
+        assert keys
+        wanted = {f"{os.path.basename(k)} {form}": octets for k in keys for form, octets in secrets_of(open(k).read()).items()}
+
+        def found(pid):
+            return {name for _, block in memory_of(pid) for name, octets in wanted.items() if octets in block}
+        try:
+            assert any(found(pid) for pid in w.postern.role_pids("keyd")), "the search itself finds nothing"
+        except PermissionError:
+            raise Skip("may not read the memory of processes")
+        for role in ("smtpd", "auth", "queue", "delivery"):
+            for pid in w.postern.role_pids(role):
+                assert not found(pid), (role, found(pid))
+
+
+def test_links_in_the_spool():
+    """a symbolic link in the spool is never followed, neither to read nor to write"""
+    with world(zones=ONE, start=False) as w:
+        target = w.postern.dir + "/target"
+        with open(target, "w") as f:
+            f.write("precious\n")
+        w.postern.start()
+        w.postern.send(SENDER, ["b@a.example"], letter())
+        until(lambda: w.postern.queue_messages() == 1, what="queued")
+        w.postern.stop()
+        spool = w.postern.dir + "/spool"
+        for name in ("paused.new", "paused", "1.hint", "9-0000000000000001.seg"):
+            path = f"{spool}/{name}"
+            if os.path.lexists(path):
+                os.unlink(path)
+            os.symlink(target, path)
+        for name in [n for n in os.listdir(spool) if n.endswith(".hint") and not os.path.islink(f"{spool}/{n}")]:
+            os.unlink(f"{spool}/{name}")
+            os.symlink(target, f"{spool}/{name}")
+        w.postern.start()
+        w.postern.run("pause", "b.example")
+        w.postern.stop()
+        assert open(target).read() == "precious\n"
+
+
+def test_spool_and_lock_as_links():
+    """a LOCK that is a link, and a spool that everybody may write to, stop the start"""
+    p = Postern("")
+    try:
+        os.mkdir(p.dir + "/spool", 0o700)
+        os.symlink(p.dir + "/elsewhere", p.dir + "/spool/LOCK")
+        r = p.run("run")
+        assert r.returncode != 0 and "LOCK" in p.log() + r.stderr, r
+        assert not os.path.exists(p.dir + "/elsewhere")
+        os.unlink(p.dir + "/spool/LOCK")
+        os.chmod(p.dir + "/spool", 0o777)
+        r = p.run("run")
+        assert r.returncode != 0 and "everybody may write" in p.log() + r.stderr, r
+    finally:
+        p.close()
+
+
+def test_control_socket():
+    """the control socket is closed to others: by its mode, and by asking the kernel who calls"""
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    with world(zones=ONE) as w:
+        path = w.postern.dir + "/control"
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
+        os.chmod(w.postern.dir, 0o755)
+        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c",
+                     f"import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect({path!r}); s.send(b'status\\n'); print(len(s.recv(9999)))"]
+        r = subprocess.run(as_nobody, capture_output=True, text=True)
+        assert r.returncode != 0 and "PermissionError" in r.stderr, r
+        os.chmod(path, 0o666)
+        r = subprocess.run(as_nobody, capture_output=True, text=True)
+        assert r.stdout.strip() in ("0", "") and "control-refused" in w.postern.log(), r
+        assert w.postern.status()
+
+
+def test_tls_inside():
+    """TLS and reloads of certificates work inside"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, start=False) as w:
+        port = free_port()
+        certificate(w.postern.dir, "mail.sender.example")
+        d = w.postern.dir
+        w.postern.configure(w.config + f"listen 127.0.0.1:{port} starttls\ntls {d}/mail.sender.example.crt {d}/mail.sender.example.key\n")
+        w.postern.start()
+        for _ in range(2):
+            with w.postern.smtp(port) as s:
+                s.starttls()
+                s.sendmail(SENDER, ["b@a.example"], letter())
+            certificate(w.postern.dir, "mail.sender.example")
+            w.postern.run("reload", check=0)
+        w.receivers["127.0.0.2"].wait(2)
+        assert not w.postern.events("role-died")
+
+
+def test_container():
+    """a container: no capabilities, a root that is read-only, one folder to write to"""
+    if os.getuid() != 0 or not shutil.which("unshare") or not shutil.which("setpriv"):
+        raise Skip("needs root, unshare and setpriv")
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, start=False) as w:
+        d = w.postern.dir
+        os.chmod(d, 0o755)
+        open(w.postern.log_path, "a").close()
+        subprocess.run(["chown", "-R", "nobody", d], check=True)
+        script = (f"mount --make-rprivate / && mount --bind {d} {d} && mount -o remount,bind,ro / && "
+                  f"exec setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all {BIN} run -c {w.postern.conf}")
+        w.postern.process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                             stderr=open(w.postern.log_path, "ab"), env=w.postern.env, start_new_session=True)
+        until(lambda: w.postern.process.poll() is not None or w.postern.events("ready"), what="ready")
+        if w.postern.process.poll() is not None and "mount:" in w.postern.log():
+            raise Skip("may not mount")
+        w.postern.wait_event("ready")
+        w.postern.send(SENDER, ["b@a.example"], letter())
+        w.receivers["127.0.0.2"].wait(1)
+        for role in ROLES:
+            for pid in w.postern.role_pids(role):
+                assert field(pid, "CapEff") == "0000000000000000" and field(pid, "NoNewPrivs") == "1", role
