@@ -24,6 +24,7 @@ enum {
 	IOVECS = 16,
 	FDS_MAX = 16,     /* descriptors received whose frames have not come yet */
 	READS_A_TURN = 8, /* so that one busy peer does not starve the others */
+	SHORT_MS = 20,    /* until the kernel may have memory again */
 };
 
 /*
@@ -44,6 +45,7 @@ struct channel {
 	void                       *arg;
 	struct watch               *watch;
 	struct deferred             flush;
+	struct timer               *later; /* flush again; NULL until it is needed */
 	enum role_id                me, peer;
 	int                         fd;
 	struct list                 out;
@@ -82,6 +84,7 @@ destroy(struct channel *c)
 {
 	drop_output(c);
 	loop_defer_cancel(c->loop, &c->flush);
+	timer_destroy(c->later);
 	watch_close(c->watch);
 	for (unsigned i = 0; i < c->n_fds; i++)
 		if (c->fds[i] >= 0)
@@ -101,6 +104,8 @@ fail(struct channel *c, const char *why)
 	c->watch = NULL;
 	drop_output(c);
 	loop_defer_cancel(c->loop, &c->flush);
+	timer_destroy(c->later);
+	c->later = NULL;
 	c->busy = true;
 	c->hooks->gone(c->arg, why);
 	c->busy = false;
@@ -181,13 +186,32 @@ write_out(struct channel *c)
 	return 0;
 }
 
+/* The kernel is short of something: no fault of the peer's, who must not be given up for it. */
+static bool
+is_short(int error)
+{
+	return error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS;
+}
+
+static void
+again(void *arg)
+{
+	struct channel *c = arg;
+
+	loop_defer(c->loop, &c->flush);
+}
+
 static void
 flush(void *arg)
 {
 	struct channel *c = arg;
 	int             error = write_out(c);
 
-	if (error == 0) {
+	if (is_short(error)) {
+		if (c->later == NULL)
+			c->later = timer_create_on(c->loop, again, c);
+		timer_set(c->later, SHORT_MS);
+	} else if (error == 0) {
 		watch_set(c->watch, WATCH_READ);
 	} else if (error == EAGAIN) {
 		watch_set(c->watch, WATCH_READ | WATCH_WRITE);
@@ -407,7 +431,7 @@ read_once(struct channel *c, const char **why)
 	iov = (struct iovec){c->in + c->in_n, c->in_cap - c->in_n};
 	m.msg_controllen = sizeof control.space;
 	n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || is_short(errno)))
 		return errno == EINTR ? GOT_MORE : GOT_ALL;
 	if (n < 0 && errno != ECONNRESET) { /* a reset: it ended without reading all */
 		*why = strerror(errno);
