@@ -74,6 +74,7 @@ int cmd_pause(struct cmd *c);
 int cmd_resume(struct cmd *c);
 int cmd_user(struct cmd *c);
 int cmd_dkim(struct cmd *c);
+int cmd_dns(struct cmd *c);
 int cmd_doctor(struct cmd *c);
 int cmd_queue(struct cmd *c);
 int cmd_send(struct cmd *c);

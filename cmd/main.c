@@ -30,6 +30,10 @@ static const struct verb verbs[] = {
 	{"dkim", cmd_dkim, "new DOMAIN [--selector S] | list", "keys that sign mail, and their DNS records",
 	 "new makes an RSA and an Ed25519 key in the state folder and prints the records to publish.\n"
 	 "Without --selector they are called HOST-YYYYMM and HOST-YYYYMMe.\n"},
+	{"dns", cmd_dns, "[DOMAIN] [--format zone|panel|json|terraform] [--diff] [--zone] [--source IP] [--resolver IP@PORT]",
+	 "the DNS records that your domains and this host need, each present, missing or different",
+	 "What is there is kept: SPF gets what it lacks. --diff shows only what must change, --zone makes a whole zone file.\n"
+	 "Exit code 0: all are there, 1: not all, 75: no name server answers.\n"},
 	{"doctor", cmd_doctor,
 	 "[--domain D] [--source IP] [--quick] [--offline] [--resolver IP@PORT] [--fail-on warn|fail] [--wait]",
 	 "what receivers would hold against your mail, and the records that repair it",

@@ -80,6 +80,12 @@ exam_ehlo(const struct exam *e)
 	return e->config->outbound.helo.n > 0 ? e->config->outbound.helo : e->config->hostname;
 }
 
+bool
+exam_is_public(struct addr a)
+{
+	return !addr_is_private(a) && !addr_is_loopback(a) && !addr_is_link_local(a);
+}
+
 /* ---- findings ---- */
 
 static void
@@ -203,12 +209,6 @@ exam_spf(struct exam *e, struct finding *f, struct str name, struct str *record,
 
 /* ---- the exam ---- */
 
-static bool
-is_public(struct addr a)
-{
-	return !addr_is_private(a) && !addr_is_loopback(a) && !addr_is_link_local(a);
-}
-
 static void
 run_one(struct exam *e, const struct check *c, const struct subject *s)
 {
@@ -218,7 +218,7 @@ run_one(struct exam *e, const struct check *c, const struct subject *s)
 		finding_say(f, CHECK_SKIP, "offline: nothing was asked");
 	else if (c->needs == NEEDS_NET && e->quick)
 		finding_say(f, CHECK_SKIP, "quick: no connections were made");
-	else if (c->needs == NEEDS_DNS && s->source.family != 0 && !is_public(s->source))
+	else if (c->needs == NEEDS_DNS && s->source.family != 0 && !exam_is_public(s->source))
 		finding_say(f, CHECK_SKIP,
 		            "a private address: what the world sees instead is not known");
 	else

@@ -69,8 +69,9 @@ bool exam_run(struct exam *e);
 void exam_free(struct exam *e); /* the findings; the rest is the caller's */
 
 struct str exam_ehlo(const struct exam *e);
+bool       exam_is_public(struct addr a); /* one that the world can see */
 
-/* The worst status; skip counts as nothing. `skipped_all`: there is nothing but skips beside offline checks. */
+/* The worst status; skip counts as nothing. */
 enum check_status exam_worst(const struct exam *e);
 size_t            exam_count(const struct exam *e, enum check_status s);
 
@@ -89,6 +90,16 @@ const struct fact *exam_ask(struct exam *e, struct finding *f, struct str name, 
 
 /* The one SPF record at `name`, or empty; `n` says how many there are. False: as exam_ask(). */
 bool exam_spf(struct exam *e, struct finding *f, struct str name, struct str *record, size_t *n);
+
+/*
+ * The SPF record as it ought to be, out of what is at `domain` and the public sources: how it
+ * stands, and the text. Without a public source known the name of the host stands for it.
+ */
+struct spf_standing {
+	size_t      records, misquoted, missing; /* missing: sources that do not pass */
+	struct buf *text;
+};
+void exam_spf_wanted(struct exam *e, struct str domain, struct spf_standing *s);
 
 /* For printf: "%.*s" of a str. */
 #define S(str) (int)(str).n, ((str).n > 0 ? (str).p : "")

@@ -58,8 +58,7 @@ void
 check_src_public(struct exam *e, const struct subject *s, struct finding *f)
 {
 	(void)e;
-	if (addr_is_private(s->source) || addr_is_loopback(s->source) ||
-	    addr_is_link_local(s->source)) {
+	if (!exam_is_public(s->source)) {
 		finding_say(f, CHECK_WARN,
 		            "a private address: the one the world sees is not known");
 		finding_fix(f, "Name the public address: postern doctor --source IP");

@@ -98,6 +98,36 @@ add_lines(struct exam *e, struct buf *out, enum check_status s, bool colour)
 	}
 }
 
+/* All that was skipped for one reason is one line. */
+static void
+add_skipped(struct exam *e, struct buf *out, bool colour)
+{
+	struct finding *f, *g;
+
+	LIST_EACH(&e->findings, f, struct finding, link) {
+		bool   told = false;
+		size_t n = 0;
+
+		for (struct link *k = list_first(&e->findings); k != &f->link && !told;
+		     k = list_next(&e->findings, k)) {
+			g = CONTAINER(k, struct finding, link);
+			told = g->status == CHECK_SKIP &&
+			       str_eq(buf_str(&g->why), buf_str(&f->why));
+		}
+		if (f->status != CHECK_SKIP || told)
+			continue;
+		add_label(out, CHECK_SKIP, colour);
+		buf_add(out, buf_str(&f->why));
+		for (struct link *k = &f->link; k != NULL; k = list_next(&e->findings, k)) {
+			g = CONTAINER(k, struct finding, link);
+			if (g->status != CHECK_SKIP || !str_eq(buf_str(&g->why), buf_str(&f->why)))
+				continue;
+			buf_addf(out, "%s%s", n++ == 0 ? ": " : ", ", g->id);
+		}
+		buf_addc(out, '\n');
+	}
+}
+
 static bool
 same_fix(const struct finding *a, const struct finding *b)
 {
@@ -198,11 +228,16 @@ add_verdict(struct exam *e, struct buf *out)
 void
 report_text(struct exam *e, struct buf *out, bool colour)
 {
-	static const enum check_status order[] = {CHECK_FAIL, CHECK_WARN, CHECK_NOTE, CHECK_PASS,
-	                                          CHECK_SKIP};
+	static const enum check_status order[] = {
+		CHECK_FAIL,
+		CHECK_WARN,
+		CHECK_NOTE,
+		CHECK_PASS,
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(order); i++)
 		add_lines(e, out, order[i], colour);
+	add_skipped(e, out, colour);
 	add_repairs(e, out);
 	add_verdict(e, out);
 }

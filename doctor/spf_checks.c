@@ -11,33 +11,51 @@ enum {
 	OCTETS_MAX = 450, /* RFC 7208 section 3.4, with the rest of the answer */
 };
 
-/* All records that there are, and the sources, into one: to be pasted. */
-static void
-fix_record(struct exam *e, struct finding *f, struct str domain)
+void
+exam_spf_wanted(struct exam *e, struct str domain, struct spf_standing *s)
 {
 	const struct fact *txt = facts_get(e->facts, domain, DNS_TXT);
 	struct str         found[FACT_RECORDS_MAX];
 	struct addr        add[16];
-	struct buf         record = BUF(RECORD_MAX);
 	size_t             n = 0, n_add = 0;
 
 	for (size_t i = 0; i < txt->n;
-	     i++) /* pasted with quotes it is no record, and meant as one */
-		if (str_find_str(str_sub(txt->records[i].data, 0, 10), STR("v=spf1")) >= 0)
-			found[n++] = txt->records[i].data;
+	     i++) { /* pasted with quotes it is no record, and meant as one */
+		if (str_find_str(str_sub(txt->records[i].data, 0, 10), STR("v=spf1")) < 0)
+			continue;
+		found[n++] = txt->records[i].data;
+		s->misquoted += !spf_is_record(txt->records[i].data);
+	}
 	for (size_t i = 0; i < e->n_sources && n_add < ARRAY_LEN(add); i++) {
 		struct spf_question q = {
 			.ip = e->sources[i], .helo = exam_ehlo(e), .domain = domain};
 		struct spf_answer a;
 
-		if (!addr_is_private(q.ip) && spf_check(e->facts, &q, &a) != SPF_PASS)
+		if (!exam_is_public(q.ip))
+			continue;
+		if (spf_check(e->facts, &q, &a) != SPF_PASS)
 			add[n_add++] = q.ip;
 		spf_answer_free(&a);
 	}
-	spf_repair(&record, found, n, add, n_add);
+	s->records = n;
+	s->missing = n_add;
+	if (n == 0 && n_add == 0)
+		buf_addf(s->text, "v=spf1 a:%.*s -all", S(exam_ehlo(e)));
+	else
+		spf_repair(s->text, found, n, add, n_add);
+}
+
+/* All records that there are, and the sources, into one: to be pasted. */
+static void
+fix_record(struct exam *e, struct finding *f, struct str domain)
+{
+	struct buf          record = BUF(RECORD_MAX);
+	struct spf_standing s = {.text = &record};
+
+	exam_spf_wanted(e, domain, &s);
 	finding_want(f, buf_str(&record));
 	finding_record(f, domain, "TXT", buf_str(&record));
-	finding_fix(f, n > 0 ? "Replace the TXT record of SPF by this one:" : "Publish:");
+	finding_fix(f, s.records > 0 ? "Replace the TXT record of SPF by this one:" : "Publish:");
 	buf_free(&record);
 }
 

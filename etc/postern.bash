@@ -10,6 +10,8 @@ _postern_words() {
 	'') postern --help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' ;;
 	config) echo show ;;
 	dkim) echo new list ;;
+	dns) echo --format --diff --zone --source --resolver ;;
+	doctor) echo --domain --source --quick --offline --resolver --fail-on --wait ;;
 	explain) echo --client --login --from --to ;;
 	queue) [ "$2" = 2 ] && echo list show cat retry delete hold release || _postern_ids ;;
 	send) echo --to --from ;;

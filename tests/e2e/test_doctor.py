@@ -316,3 +316,51 @@ def test_port25():
         assert look("127.0.0.2") == "pass"
         assert look("127.0.0.3") == "fail"
         assert look(None) == "skip"
+
+
+def test_dns_records():
+    """`dns` tells each record as present, missing or different; --zone is accepted by named-checkzone, and repairs"""
+    with clinic() as c:
+        def dns(*args):
+            return c.postern.run("dns", "sender.example", "--source", SOURCE, *args)
+
+        def states():
+            return {(r["type"], r["name"], r["what"]): r for r in json.loads(dns("--json").stdout)}
+        c.zones({})
+        assert dns().returncode == 0, dns().stdout
+        assert all(r["state"] == "present" or r["optional"] for r in states().values()), states()
+        c.zones({HOME: '@ 60 IN TXT "v=spf1 mx ~all"\n@ 60 IN TXT "something else"\nmail 60 IN A 192.0.2.99\n', REVERSE: ""})
+        got = {(t, n): (r["state"], r["value"]) for (t, n, _), r in states().items()}
+        assert got["PTR", "10.2.0.192.in-addr.arpa"] == ("missing", "mail.sender.example"), got
+        assert got["A", "mail.sender.example"] == ("differs", SOURCE), got
+        assert got["TXT", "sender.example"] == ("differs", "v=spf1 ip4:192.0.2.10 mx ~all"), got
+        assert got["MX", "sender.example"][0] == "missing" and got["TXT", "_dmarc.sender.example"][0] == "missing", got
+        assert got["TXT", "s1._domainkey.sender.example"][0] == got["TXT", "s1e._domainkey.sender.example"][0] == "missing", got
+        assert dns().returncode == 1
+        diff = dns("--diff").stdout
+        assert "[present]" not in diff and "you have: v=spf1 mx ~all" in diff, diff
+        panel, hcl = dns("--format", "panel").stdout, dns("--format", "terraform").stdout
+        assert "value  v=spf1 ip4:192.0.2.10 mx ~all" in panel, panel
+        assert 'resource "dns_txt_record_set" "rs1__domainkey_sender_example"' in hcl and 'zone = "sender.example."' in hcl, hcl
+        assert dns("--format", "xml").returncode == 2
+        zone = dns("--zone").stdout
+        with tempfile.NamedTemporaryFile("w", suffix=".zone") as f:
+            f.write(zone)
+            f.flush()
+            r = subprocess.run(["/usr/bin/named-checkzone", "sender.example", f.name], capture_output=True, text=True)
+            assert r.returncode == 0 and "ignoring" not in r.stdout, (r.stdout, zone)
+        lines = "\n".join(line for line in zone.splitlines() if " 3600 IN " in line and not line.startswith(";"))
+        c.zones({HOME: lines})
+        found = c.look()
+        for id in ("spf.record", "spf.auth", "dkim.record", "dkim.match", "dkim.sign", "dmarc.record", "ehlo.resolves"):
+            assert set(found[id]) == {"pass"}, (id, found[id], lines)
+
+
+def test_dns_without_a_public_address():
+    """behind NAT and without --source no record is made up that would forbid our mail"""
+    with clinic() as c:
+        c.zones({HOME: ""})
+        r = c.postern.run("dns", "--json", "--source", "10.1.2.3")
+        records = {r["name"]: r["value"] for r in json.loads(r.stdout)}
+        assert records["sender.example"] != "v=spf1 -all" and "a:mail.sender.example" in json.dumps(json.loads(r.stdout)), records
+        assert not any(r["type"] in ("PTR", "A") for r in json.loads(r.stdout))
