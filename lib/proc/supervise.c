@@ -32,6 +32,7 @@ enum {
 	TICK_MS = 5000,     /* files that config names are looked at this often */
 	STATUS_TICKS = 12,  /* and systemd hears the depth of the queue each minute */
 	PROCESSES_MAX = 60, /* as the configuration says; on larger machines too */
+	KEYDS_MAX = 8,      /* delivery knows no more */
 	EXIT_FAILED = 1,
 };
 
@@ -350,7 +351,9 @@ start_crew(struct supervise *s)
 	plan.count[ROLE_DELIVERY] = choose(c->delivery_count, cores);
 	plan.count[ROLE_AUTH] = choose(c->auth_count, 1);
 	plan.count[ROLE_QUEUE] = 1;
-	plan.count[ROLE_KEYD] = 1;
+	/* A signature costs more than all else about a message: one signer would hold up two workers. */
+	plan.count[ROLE_KEYD] =
+		plan.count[ROLE_DELIVERY] < KEYDS_MAX ? plan.count[ROLE_DELIVERY] : KEYDS_MAX;
 	s->crew = crew_start(s->loop, &plan, &crew_hooks, s);
 }
 
