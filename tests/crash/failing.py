@@ -25,7 +25,7 @@ COUNTS = ROLE + 16
 
 ERRORS = {"write": [errno.EIO], "pwritev": [errno.ENOSPC, errno.EIO], "fdatasync": [errno.EIO], "fsync": [errno.EIO],
           "fallocate": [errno.ENOSPC, errno.EIO], "openat": [errno.EMFILE, errno.ENOSPC], "renameat": [errno.EIO], "unlinkat": [errno.EIO],
-          "malloc": [errno.ENOMEM], "fork": [errno.EAGAIN], "thread": [errno.EAGAIN], "sendmsg": [errno.ENOBUFS, errno.EPIPE],
+          "malloc": [errno.ENOMEM], "fork": [errno.EAGAIN], "thread": [errno.EAGAIN], "sendmsg": [errno.ENOBUFS, errno.ETOOMANYREFS],
           "recvmsg": [errno.ENOMEM], "socket": [errno.EMFILE]}
 # Where there is nothing to be done without what was asked for, the role ends and is started anew.
 MAY_DIE = {"malloc", "thread"}
@@ -123,7 +123,7 @@ class Failing:
     def died(self):
         events = self.world.postern.events("role-died")
         fresh, self.seen = events[self.seen:], len(events)
-        return [e.get("role", "?") for e in fresh]
+        return [e["who"] for e in fresh if e["who"] not in self.killed]
 
     def counts(self, role):
         """How often a run calls each kind in one role."""
@@ -135,12 +135,14 @@ class Failing:
         return {call: self.state.count(call) for call in CALLS[1:]}
 
     def prepare(self, role, call):
-        """Roles fork and start their threads only when they begin."""
-        victim = {"fork": "auth", "thread": "queue"}.get(call)
+        """What happens only when a role begins."""
+        victim = {"fork": "auth", "thread": "queue", "fallocate": "queue"}.get(call)
+        self.killed = {victim}
         if victim:
+            before = len(self.world.postern.events("role-died"))
             for pid in self.world.postern.role_pids(victim):
                 os.kill(pid, signal.SIGKILL)
-            until(lambda: self.died(), 10, "the death is seen")
+            until(lambda: len(self.world.postern.events("role-died")) > before, 10, "the death is seen")
 
     def try_one(self, role, call, nth, error):
         self.what = f"{role}: {call} number {nth} fails with {errno.errorcode[error]}"
@@ -166,7 +168,7 @@ def cases(f, roles=ROLES):
     """(role, call, nth, error) for all calls that a run makes."""
     for role in roles:
         counts = f.counts(role)
-        counts.update({"fork": 1} if role == "supervisor" else {"thread": 1} if role == "queue" else {})
+        counts.update({"supervisor": {"fork": 1}, "queue": {"thread": 1, "fallocate": 2}}.get(role, {}))
         for call in CALLS[1:]:
             for error in ERRORS[call]:
                 for nth in range(1, counts[call] + 1):
