@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/net/loop.h"
@@ -119,12 +120,24 @@ in_group(int fd, const struct ucred *who, gid_t group)
 	return false;
 }
 
+/*
+ * The roles share an account with those who may call, and one of them opens local sockets: taken
+ * over, it must not become an operator. It cannot hide behind a child, for it may have none.
+ */
+static bool
+is_role(pid_t pid)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 static bool
 may_call(const struct panel *p, int fd, struct ucred *who)
 {
 	socklen_t n = sizeof *who;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &n) != 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &n) != 0 || is_role(who->pid))
 		return false;
 	return who->uid == 0 || who->uid == geteuid() || in_group(fd, who, p->group);
 }

@@ -3,7 +3,8 @@
  * panel - the daemon's side of the control socket.
  *
  * A caller connects, says one line within 5 seconds, and gets one answer. Who
- * may call is decided by the mode of the socket, and looked at again here.
+ * may call is decided by the mode of the socket, and looked at again here; our own
+ * child processes may not.
  */
 #ifndef LIB_PROC_PANEL_H
 #define LIB_PROC_PANEL_H
