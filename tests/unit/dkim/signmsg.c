@@ -50,5 +50,9 @@ main(int argc, char **argv)
 		return 1;
 	print(buf_str(&fields));
 	print(buf_str(&message));
+	for (size_t i = 0; i < conf.n_keys; i++)
+		buf_free(&pems[i]);
+	buf_free(&message);
+	buf_free(&fields);
 	return ferror(stdout) != 0;
 }
