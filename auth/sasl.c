@@ -69,10 +69,10 @@ get_option(void *context UNUSED, const char *plugin UNUSED, const char *option, 
 static int
 get_conf_path(void *context UNUSED, char **path)
 {
-	static char *kept; /* libsasl never frees it; here the leak checker finds it */
+	static char nowhere[] = "/nonexistent"; /* the library keeps it and never frees it */
 
-	*path = kept = strdup("/nonexistent");
-	return *path != NULL ? SASL_OK : SASL_NOMEM;
+	*path = nowhere;
+	return SASL_OK;
 }
 
 static int
