@@ -67,6 +67,7 @@ finish(struct session *s)
 	struct transaction *t = s->tx;
 	struct reply        r = message_finish(t->message);
 
+	lint_count(s->server->counts.lint, t->message->fix.verdict.found);
 	if (r.code != 250)
 		refuse(s, r, t->message->why);
 	else if (!transaction_put(t))
@@ -201,6 +202,7 @@ end_chunk(struct session *s)
 	if (s->chunk_last) {
 		finish(s);
 	} else if ((r = message_refusal(m)).code != 0) {
+		lint_count(s->server->counts.lint, m->fix.verdict.found);
 		refuse(s, r, m->why);
 	} else {
 		session_enter(s, PHASE_BDAT);

@@ -52,13 +52,16 @@ count(struct data *d, size_t octets)
 	d->column += octets > 2 * DATA_LINE_MAX ? 2 * DATA_LINE_MAX : (unsigned)octets;
 	if (d->column > DATA_LINE_MAX) {
 		d->column = DATA_LINE_MAX + 1;
-		fault(d, DATA_LONG_LINE);
+		if (!d->in_head)
+			fault(d, DATA_LONG_LINE);
 	}
 }
 
 static void
 end_line(struct data *d, enum state then)
 {
+	if (d->column == 0)
+		d->in_head = false;
 	d->state = then;
 	d->column = 0;
 	d->lines++;
@@ -163,7 +166,7 @@ step(struct walk *w)
 void
 data_init(struct data *d, enum data_kind kind, bool repair)
 {
-	*d = (struct data){.kind = kind, .repair = repair, .state = LINE_START};
+	*d = (struct data){.kind = kind, .repair = repair, .state = LINE_START, .in_head = true};
 }
 
 size_t

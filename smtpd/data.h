@@ -10,7 +10,8 @@
  * behind it is an ordinary character.
  *
  * A line of over 998 octets is a fault too: it could not be sent on unchanged
- * (RFC 5321 section 4.5.3.1.6), and changing it would break what the client signed.
+ * (RFC 5321 section 4.5.3.1.6), and changing it would break what the client signed. In the
+ * header, up to the first empty line, it is none: there a line can be folded (refold.h).
  */
 #ifndef SMTPD_DATA_H
 #define SMTPD_DATA_H
@@ -32,6 +33,7 @@ struct data {
 	uint64_t        line;     /* of the fault, from 1 */
 	/* its own */
 	unsigned state, column;
+	bool     in_head;
 	uint64_t lines;
 };
 

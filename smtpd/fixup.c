@@ -6,57 +6,105 @@
 #include "lib/mail/ids.h"
 #include "lib/proc/config.h"
 #include "smtpd/data.h"
+#include "smtpd/refold.h"
+#include "smtpd/signing.h"
 
-enum { MSGID_MAX = 998, MAILBOXES_MAX = 100000, AUTHORS_MAX = 100 };
+enum {
+	MSGID_MAX = 998,
+	SCRATCH_MAX = 4096,
+	TAG_MAX = 100, /* " [rule]" behind a text of the policy's */
+	MAILBOXES_MAX = 100000,
+	AUTHORS_MAX = 100,
+	SKEW_MS = 24 * 60 * 60 * 1000,
+};
 
-enum action { KEEP, DROP, AUTHOR, PEOPLE, DATE, MSGID, RECEIVED };
+enum action { KEEP, DROP, AUTHOR, PEOPLE, DATE, MSGID, RECEIVED, RESULTS, LOOK };
 
-struct rule {
-	const char *name;
+struct known {
+	struct str  name;
 	enum action action;
 	unsigned    fixed; /* DROP: what is said about it */
-	bool        once;  /* a second one is refused: which of the two would a reader see? */
+	/* A second one is refused: which of the two would a reader see? ALWAYS: under "lint off", too. */
+	enum { OFTEN, ONCE, ALWAYS_ONCE } once;
 };
 
-static const struct rule rules[] = {
-	{"From", AUTHOR, 0, true},
-	{"To", PEOPLE, 0, false},
-	{"Cc", PEOPLE, 0, false},
-	{"Date", DATE, 0, false},
-	{"Message-ID", MSGID, 0, false},
-	{"Received", RECEIVED, 0, false},
-	{"Sender", AUTHOR, 0, true},
-	{"Reply-To", PEOPLE, 0, false},
-	{"Bcc", DROP, FIXED_BCC, false},
-	{"Return-Path", DROP, FIXED_RETURN_PATH, false},
-	{"Resent-From", AUTHOR, 0, false},
-	{"Resent-Sender", AUTHOR, 0, false},
-	{"Resent-To", PEOPLE, 0, false},
-	{"Resent-Cc", PEOPLE, 0, false},
-	{"Resent-Reply-To", PEOPLE, 0, false},
-	{"Resent-Bcc", DROP, FIXED_BCC, false},
-};
+#define NAME(z_) {(z_), sizeof(z_) - 1}
 
-enum { RULE_FROM = 0, RULE_DATE = 3, RULE_MSGID = 4 };
+/* clang-format off */
+static const struct known known[FIELD_COUNT] = {
+	[FIELD_FROM] = {NAME("From"), AUTHOR, 0, ALWAYS_ONCE},
+	[FIELD_TO] = {NAME("To"), PEOPLE, 0, ONCE},
+	[FIELD_SUBJECT] = {NAME("Subject"), KEEP, 0, ONCE},
+	[FIELD_DATE] = {NAME("Date"), DATE, 0, ONCE},
+	[FIELD_MESSAGE_ID] = {NAME("Message-ID"), MSGID, 0, ONCE},
+	[FIELD_MIME_VERSION] = {NAME("MIME-Version"), KEEP, 0, ONCE},
+	[FIELD_CONTENT_TYPE] = {NAME("Content-Type"), LOOK, 0, ONCE},
+	[FIELD_CONTENT_TRANSFER_ENCODING] = {NAME("Content-Transfer-Encoding"), KEEP, 0, ONCE},
+	[FIELD_CC] = {NAME("Cc"), PEOPLE, 0, ONCE},
+	[FIELD_REPLY_TO] = {NAME("Reply-To"), PEOPLE, 0, ONCE},
+	[FIELD_SENDER] = {NAME("Sender"), AUTHOR, 0, ALWAYS_ONCE},
+	[FIELD_RECEIVED] = {NAME("Received"), RECEIVED, 0, OFTEN},
+	[FIELD_LIST_UNSUBSCRIBE] = {NAME("List-Unsubscribe"), LOOK, 0, OFTEN},
+	[FIELD_LIST_UNSUBSCRIBE_POST] = {NAME("List-Unsubscribe-Post"), LOOK, 0, OFTEN},
+	[FIELD_IN_REPLY_TO] = {NAME("In-Reply-To"), KEEP, 0, ONCE},
+	[FIELD_REFERENCES] = {NAME("References"), KEEP, 0, ONCE},
+	[FIELD_BCC] = {NAME("Bcc"), DROP, FIXED_BCC, OFTEN},
+	[FIELD_LIST_ID] = {NAME("List-Id"), KEEP, 0, OFTEN},
+	[FIELD_PRECEDENCE] = {NAME("Precedence"), LOOK, 0, OFTEN},
+	[FIELD_RETURN_PATH] = {NAME("Return-Path"), DROP, FIXED_RETURN_PATH, OFTEN},
+	[FIELD_AUTO_SUBMITTED] = {NAME("Auto-Submitted"), KEEP, 0, OFTEN},
+	[FIELD_AUTHENTICATION_RESULTS] = {NAME("Authentication-Results"), RESULTS, FIXED_AUTH_RESULTS, OFTEN},
+	[FIELD_CONTENT_DISPOSITION] = {NAME("Content-Disposition"), KEEP, 0, ONCE},
+	[FIELD_CONTENT_ID] = {NAME("Content-ID"), KEEP, 0, ONCE},
+	[FIELD_CONTENT_DESCRIPTION] = {NAME("Content-Description"), KEEP, 0, ONCE},
+	[FIELD_CONTENT_LANGUAGE] = {NAME("Content-Language"), KEEP, 0, ONCE},
+	[FIELD_CONTENT_LOCATION] = {NAME("Content-Location"), KEEP, 0, ONCE},
+	[FIELD_RESENT_FROM] = {NAME("Resent-From"), AUTHOR, 0, OFTEN},
+	[FIELD_RESENT_SENDER] = {NAME("Resent-Sender"), AUTHOR, 0, OFTEN},
+	[FIELD_RESENT_TO] = {NAME("Resent-To"), PEOPLE, 0, OFTEN},
+	[FIELD_RESENT_CC] = {NAME("Resent-Cc"), PEOPLE, 0, OFTEN},
+	[FIELD_RESENT_REPLY_TO] = {NAME("Resent-Reply-To"), PEOPLE, 0, OFTEN},
+	[FIELD_RESENT_BCC] = {NAME("Resent-Bcc"), DROP, FIXED_BCC, OFTEN},
+	[FIELD_RESENT_DATE] = {NAME("Resent-Date"), KEEP, 0, OFTEN},
+	[FIELD_RESENT_MESSAGE_ID] = {NAME("Resent-Message-ID"), KEEP, 0, OFTEN},
+};
+/* clang-format on */
 
 struct work {
 	const struct fixup  *f;
 	struct buf          *out;
 	struct fixup_result *r;
+	struct lint_facts   *facts;
 	struct str           unsent; /* fields passed over unchanged, copied in one piece later */
-	unsigned             seen;   /* a bit for each rule */
 	size_t               mailboxes;
+	bool                 https;    /* in List-Unsubscribe */
+	bool                 report;   /* Content-Type: multipart/report */
+	const char          *why;      /* of what is noted as faulty, for the log */
+	enum lint_rule       told;     /* the rule that `told_reply` is about; LINT_RULES: none */
+	struct reply         told_reply;
 };
 
-#define FINE REPLY(250, 2, 0, 0, "ok")
-
-static const struct rule *
+/* Lengths and first letters rule out nearly all: a header has more fields than we know. */
+static const struct known *
 find(struct str name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rules); i++)
-		if (str_ieq(name, str_of(rules[i].name)))
-			return &rules[i];
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (known[i].name.n == name.n && ((known[i].name.p[0] ^ name.p[0]) & ~0x20) == 0 &&
+		    str_ieq(name, known[i].name))
+			return &known[i];
 	return NULL;
+}
+
+static uint64_t
+bit_of(const struct known *k)
+{
+	return LINT_BIT(k - known);
+}
+
+static bool
+is_off(const struct work *w)
+{
+	return w->f->lint == LISTEN_LINT_OFF;
 }
 
 static void
@@ -79,17 +127,35 @@ static void
 drop(struct work *w, unsigned fixed)
 {
 	flush(w);
-	w->r->fixed |= fixed;
+	w->facts->fixed |= fixed;
 }
 
-static struct reply
-refuse(struct work *w, const char *why, struct str field, const char *text)
+static void
+note(struct work *w, enum lint_rule rule)
 {
-	w->r->why = why;
-	buf_clear(&w->r->text);
-	buf_add(&w->r->text, field);
-	buf_addz(&w->r->text, text);
-	return (struct reply){550, {5, 6, 0}, buf_str(&w->r->text)};
+	w->facts->noted |= LINT_BIT(rule);
+}
+
+/* The first fault that has words of its own; they will be the reply's, if it is the rule's that refuses. */
+static void
+tell(struct work *w, enum lint_rule rule, struct reply r)
+{
+	note(w, rule);
+	if (w->told != LINT_RULES)
+		return;
+	w->told = rule;
+	w->told_reply = r;
+}
+
+static void
+tell_field(struct work *w, enum lint_rule rule, struct str field, const char *text)
+{
+	if (w->told == LINT_RULES) {
+		buf_clear(&w->r->text);
+		buf_add(&w->r->text, str_sub(field, 0, 100));
+		buf_addz(&w->r->text, text);
+	}
+	tell(w, rule, (struct reply){550, {5, 6, 0}, buf_str(&w->r->text)});
 }
 
 /* The first author's domain decides which key signs. */
@@ -114,53 +180,105 @@ complete(struct work *w, struct str *raw, struct address a)
 	buf_addc(w->out, '@');
 	buf_add(w->out, w->f->own_domain);
 	*raw = str_skip(*raw, n);
-	w->r->fixed |= FIXED_ADDRESS;
+	w->facts->fixed |= FIXED_ADDRESS;
 }
 
-static struct reply
-authorise(struct work *w, const struct rule *rule, struct address a)
+static void
+authorise(struct work *w, const struct known *k, struct address a)
 {
-	struct verdict v = policy_header(w->f->policy, str_of(rule->name), a, &w->r->text);
+	struct verdict v;
 
-	if (rule == &rules[RULE_FROM])
-		note_author(w, a);
+	/* What is told is refused in any case, and the text holds the words already. */
+	if (w->told != LINT_RULES)
+		return;
+	v = policy_header(w->f->policy, k->name, a, &w->r->text);
 	if (policy_is_ok(v))
-		return FINE;
-	w->r->why = "from-refused";
-	return v.reply;
+		return;
+	w->why = "from-refused";
+	tell(w, LINT_FROM_NOT_ALLOWED, v.reply);
+}
+
+/* `written`: its domain is the message's, not ours. */
+static void
+take_author(struct work *w, const struct known *k, struct address a, bool written)
+{
+	if (k == &known[FIELD_FROM]) {
+		w->facts->authors++;
+		note_author(w, a);
+		if (a.local.n == 0 || (written && !a.literal && str_find(a.domain, '.') < 0))
+			note(w, LINT_FROM_EMPTY_DOMAIN);
+	}
+	authorise(w, k, a);
+}
+
+/* The field that stands in the output from there on. */
+static void
+refold_field(struct work *w, size_t from, struct str name, bool list)
+{
+	if (!refold_is_needed(str_skip(buf_str(w->out), from)))
+		return;
+	if (!is_off(w) && refold(w->out, from, list))
+		w->facts->fixed |= FIXED_FOLDED;
+	else
+		tell_field(w, LINT_LINE_LONG_HEADER, name,
+		           ": has a line of over 998 octets: fold it");
+}
+
+/* What the message came with is kept as it is; only lines that nobody may send are folded. */
+static void
+keep_field(struct work *w, const struct known *k, const struct field *field)
+{
+	size_t from;
+
+	if (!refold_is_needed(field->raw)) {
+		keep(w, field->raw);
+		return;
+	}
+	flush(w);
+	from = w->out->n;
+	buf_add(w->out, field->raw);
+	refold_field(w, from, field->name,
+	             k != NULL && (k->action == PEOPLE || k->action == AUTHOR));
 }
 
 /*
  * A field of mailboxes. Only the authors' must be well-formed: a crooked To: hurts its reader
- * alone.
+ * alone. False: too many of them to go on.
  */
-static struct reply
-fix_mailboxes(struct work *w, const struct rule *rule, const struct field *field)
+static bool
+fix_mailboxes(struct work *w, const struct known *k, const struct field *field)
 {
 	bool           bad = false;
-	size_t         n = 0;
+	size_t         n = 0, from;
 	struct str     raw = field->raw, rest = field->value;
 	struct address a;
-	struct reply   r = FINE;
 
-	while (r.code == 250 && header_mailbox(&rest, &a, &bad)) {
-		if (++w->mailboxes > MAILBOXES_MAX || (rule->action == AUTHOR && n == AUTHORS_MAX))
-			return refuse(w, "content", field->name, ": has too many addresses");
+	from = w->out->n + w->unsent.n;
+	while (header_mailbox(&rest, &a, &bad)) {
+		bool written = a.domain.n > 0 || a.local.n == 0;
+
+		if (++w->mailboxes > MAILBOXES_MAX || (k->action == AUTHOR && n == AUTHORS_MAX)) {
+			tell_field(w, LINT_HEADER_SYNTAX, field->name, ": has too many addresses");
+			return false;
+		}
 		n++;
-		if (a.domain.n == 0 && a.local.n > 0) {
+		if (!written) {
 			complete(w, &raw, a);
 			a.domain = w->f->own_domain;
 		}
-		if (rule->action == AUTHOR)
-			r = authorise(w, rule, a);
+		if (k->action == AUTHOR)
+			take_author(w, k, a, written);
 	}
-	if (r.code != 250)
-		return r;
-	if (rule->action == AUTHOR && (bad || n == 0))
-		return refuse(w, "content", str_of(rule->name),
-		              ": is not a list of addresses: write Name <local@domain>");
-	keep(w, raw);
-	return r;
+	if (k->action == AUTHOR && (bad || n == 0))
+		tell_field(w, LINT_HEADER_SYNTAX, k->name,
+		           ": is not a list of addresses: write Name <local@domain>");
+	if (raw.n == field->raw.n) {
+		keep_field(w, k, field);
+		return true;
+	}
+	buf_add(w->out, raw);
+	refold_field(w, from, field->name, true);
+	return true;
 }
 
 static void
@@ -186,86 +304,218 @@ is_blank(struct str value)
 	return true;
 }
 
-static struct reply
-fix_field(struct work *w, const struct field *field)
+static bool
+is_msgid(struct str id)
 {
-	const struct rule *rule = find(field->name);
-	unsigned           bit;
+	ptrdiff_t  at = str_rfind(id, '@');
+	struct str domain;
 
-	if (rule == NULL) {
-		keep(w, field->raw);
-		return FINE;
+	if (id.n < 5 || id.p[0] != '<' || id.p[id.n - 1] != '>' || at < 2)
+		return false;
+	domain = str_sub(id, (size_t)at + 1, id.n - (size_t)at - 2);
+	return domain.n > 0 && str_find(str_sub(id, 1, id.n - 2), '<') < 0 &&
+	       !str_ieq(domain, STR("localhost")) && !str_iends(domain, STR(".local")) &&
+	       !str_iends(domain, STR(".localdomain"));
+}
+
+static void
+look_at_date(struct work *w, struct str value)
+{
+	struct buf *b = &w->r->scratch;
+	int64_t     then;
+
+	if (is_off(w))
+		return;
+	buf_clear(b);
+	header_unfold(b, value);
+	if (b->over || !date_parse(buf_str(b), &then) || then - w->f->now_ms > SKEW_MS ||
+	    w->f->now_ms - then > SKEW_MS)
+		note(w, LINT_DATE_SKEW);
+}
+
+static bool
+has_https(struct str value)
+{
+	for (ptrdiff_t at; (at = str_find(value, '<')) >= 0;) {
+		value = str_skip(value, (size_t)at + 1);
+		if (str_istarts(value, STR("https://")))
+			return true;
 	}
-	bit = 1U << (rule - rules);
-	if (rule->once && (w->seen & bit) != 0)
-		return refuse(w, "content", field->name, ": stands there twice");
-	switch (rule->action) {
+	return false;
+}
+
+/* Fields whose values say something about the message as a whole. */
+static void
+look(struct work *w, const struct known *k, struct str value)
+{
+	struct str word = str_word(&value);
+
+	switch ((int)(k - known)) {
+	case FIELD_CONTENT_TYPE:
+		w->report = w->report || str_istarts(word, STR("multipart/report"));
+		break;
+	case FIELD_PRECEDENCE:
+		w->facts->bulk = str_ieq(word, STR("bulk")) || str_ieq(word, STR("list"));
+		break;
+	case FIELD_LIST_UNSUBSCRIBE:
+		w->https = w->https || has_https(word) || has_https(value);
+		break;
+	case FIELD_LIST_UNSUBSCRIBE_POST:
+		/* Another value is none that a receiver knows. */
+		if (!str_ieq(word, STR("List-Unsubscribe=One-Click")))
+			w->facts->seen &= ~bit_of(k);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Its first word is the name of the server that speaks (RFC 8601 section 2.2). */
+static bool
+is_in_our_name(const struct work *w, struct str value)
+{
+	struct str word = str_word(&value);
+	ptrdiff_t  end = str_find(word, ';');
+
+	if (end >= 0)
+		word = str_sub(word, 0, (size_t)end);
+	return str_ieq(word, w->f->policy->config->hostname);
+}
+
+/* False: dropped. */
+static bool
+fix_single(struct work *w, const struct known *k, const struct field *field)
+{
+	switch (k->action) {
 	case DROP:
-		drop(w, rule->fixed);
-		return FINE;
-	case AUTHOR:
-	case PEOPLE:
-		w->seen |= bit;
-		return fix_mailboxes(w, rule, field);
+		drop(w, k->fixed);
+		return false;
 	case DATE:
 	case MSGID:
 		/* An empty one is as good as none, and receivers refuse it. */
 		if (is_blank(field->value)) {
 			drop(w, 0);
-			return FINE;
+			return false;
 		}
-		if (rule->action == MSGID && (w->seen & bit) == 0)
-			note_msgid(w, field->value);
+		if ((w->facts->seen & bit_of(k)) != 0)
+			break;
+		if (k->action == DATE) {
+			look_at_date(w, field->value);
+			break;
+		}
+		note_msgid(w, field->value);
+		if (!is_msgid(w->r->msgid))
+			note(w, LINT_MSGID_SYNTAX);
 		break;
 	case RECEIVED:
-		w->r->hops++;
+		w->facts->hops++;
 		break;
+	case RESULTS:
+		if (is_off(w) || !is_in_our_name(w, field->value))
+			break;
+		drop(w, k->fixed);
+		return false;
 	case KEEP:
+	case AUTHOR:
+	case PEOPLE:
+	case LOOK:
 		break;
 	}
-	w->seen |= bit;
-	keep(w, field->raw);
-	return FINE;
+	return true;
 }
 
-static struct reply
-add_missing(struct work *w)
+/* False: the rest is not looked at. */
+static bool
+fix_field(struct work *w, const struct field *field)
+{
+	const struct known *k = find(field->name);
+
+	if (k == NULL) {
+		keep_field(w, NULL, field);
+		return true;
+	}
+	if (k->once != OFTEN && (w->facts->seen & bit_of(k)) != 0 &&
+	    (k->once == ALWAYS_ONCE || !is_off(w))) {
+		if (k == &known[FIELD_FROM])
+			note(w, LINT_FROM_MULTIPLE_FIELDS);
+		else
+			tell_field(w, LINT_DUPLICATE_FIELD, field->name, ": stands there twice");
+	}
+	if (k->action == AUTHOR || k->action == PEOPLE) {
+		w->facts->seen |= bit_of(k);
+		return fix_mailboxes(w, k, field);
+	}
+	if (!fix_single(w, k, field))
+		return true;
+	w->facts->seen |= bit_of(k);
+	if (k->action == LOOK)
+		look(w, k, field->value);
+	keep_field(w, k, field);
+	return true;
+}
+
+static bool
+has_seen(const struct work *w, enum lint_field field)
+{
+	return (w->facts->seen & LINT_BIT(field)) != 0;
+}
+
+static void
+add_from(struct work *w)
 {
 	const struct fixup *f = w->f;
+	struct address      a;
 
+	if (f->lint == LISTEN_LINT_STRICT || address_parse(f->sender, &a) != ADDRESS_OK)
+		return;
+	note_author(w, a);
+	buf_addz(w->out, "From: ");
+	buf_add(w->out, f->sender);
+	buf_addz(w->out, "\r\n");
+	w->facts->fixed |= FIXED_FROM;
+}
+
+static void
+add_msgid(struct work *w)
+{
+	size_t from;
+
+	buf_addz(w->out, "Message-ID: ");
+	from = w->out->n;
+	buf_addc(w->out, '<');
+	id_format(w->out, w->f->id);
+	buf_addc(w->out, '@');
+	buf_add(w->out, w->f->policy->config->hostname);
+	buf_addc(w->out, '>');
+	note_msgid(w, str_skip(buf_str(w->out), from));
+	buf_addz(w->out, "\r\n");
+	w->facts->fixed |= FIXED_MESSAGE_ID;
+}
+
+static void
+add_missing(struct work *w)
+{
 	flush(w);
-	if ((w->seen & 1U << RULE_FROM) == 0) {
-		struct address a;
-
-		if (address_parse(f->sender, &a) != ADDRESS_OK)
-			return refuse(w, "content", STR("From"), ": is missing");
-		note_author(w, a);
-		buf_addz(w->out, "From: ");
-		buf_add(w->out, f->sender);
-		buf_addz(w->out, "\r\n");
-		w->r->fixed |= FIXED_FROM;
-	}
-	if ((w->seen & 1U << RULE_DATE) == 0) {
+	if (!has_seen(w, FIELD_FROM))
+		add_from(w);
+	if (!has_seen(w, FIELD_DATE)) {
 		buf_addz(w->out, "Date: ");
-		date_format(w->out, f->now_ms);
+		date_format(w->out, w->f->now_ms);
 		buf_addz(w->out, "\r\n");
-		w->r->fixed |= FIXED_DATE;
+		w->facts->fixed |= FIXED_DATE;
 	}
-	if ((w->seen & 1U << RULE_MSGID) == 0) {
-		size_t from;
-
-		buf_addz(w->out, "Message-ID: ");
-		from = w->out->n;
-		buf_addc(w->out, '<');
-		id_format(w->out, f->id);
-		buf_addc(w->out, '@');
-		buf_add(w->out, f->policy->config->hostname);
-		buf_addc(w->out, '>');
-		note_msgid(w, str_skip(buf_str(w->out), from));
-		buf_addz(w->out, "\r\n");
-		w->r->fixed |= FIXED_MESSAGE_ID;
+	if (!has_seen(w, FIELD_MESSAGE_ID))
+		add_msgid(w);
+	if (is_off(w))
+		return;
+	if (has_seen(w, FIELD_CONTENT_TYPE) && !has_seen(w, FIELD_MIME_VERSION)) {
+		buf_addz(w->out, "MIME-Version: 1.0\r\n");
+		w->facts->fixed |= FIXED_MIME_VERSION;
 	}
-	return FINE;
+	if (w->report && w->f->sender.n == 0 && !has_seen(w, FIELD_AUTO_SUBMITTED)) {
+		buf_addz(w->out, "Auto-Submitted: auto-replied\r\n");
+		w->facts->fixed |= FIXED_AUTO_SUBMITTED;
+	}
 }
 
 /* Mailbox files begin with such a line; programs that read them hand it on. */
@@ -275,27 +525,94 @@ is_mbox_line(struct str raw)
 	return str_starts(raw, STR("From ")) || str_starts(raw, STR(">From "));
 }
 
-static struct reply
+/* Behind a line that is no field: does the header go on there? */
+static bool
+goes_on(struct str rest)
+{
+	struct field field;
+
+	while (header_next(&rest, &field, NULL))
+		if (field.name.n > 0 && find(field.name) != NULL)
+			return true;
+	return false;
+}
+
+static void
+break_off(struct work *w, struct str from, struct str behind)
+{
+	w->r->rest = from;
+	w->facts->fixed |= FIXED_SEPARATOR;
+	if (!is_off(w) && goes_on(behind))
+		note(w, LINT_HEADER_SYNTAX);
+	/* The collector let them pass, as lines of the header. */
+	if (refold_is_needed(from))
+		note(w, LINT_LINE_LONG_BODY);
+}
+
+static void
 walk(struct work *w, struct str head)
 {
 	struct str   rest = head, before = head;
 	struct field field;
-	struct reply r = FINE;
 	bool         bad = false;
 
-	while (r.code == 250 && header_next(&rest, &field, &bad)) {
+	while (header_next(&rest, &field, &bad)) {
 		if (!bad) {
-			r = fix_field(w, &field);
+			if (!fix_field(w, &field))
+				return;
 		} else if (field.raw.p == head.p && is_mbox_line(field.raw)) {
 			bad = false;
 		} else {
-			w->r->rest = before;
-			w->r->fixed |= FIXED_SEPARATOR;
-			break;
+			break_off(w, before, rest);
+			return;
 		}
 		before = rest;
 	}
-	return r;
+}
+
+static void
+fill_facts(struct work *w, struct str head)
+{
+	const struct fixup  *f = w->f;
+	struct lint_facts   *facts = w->facts;
+	const struct config *c = f->policy->config;
+	ptrdiff_t            at = str_rfind(f->sender, '@');
+
+	if (has_seen(w, FIELD_LIST_UNSUBSCRIBE_POST) && !w->https)
+		note(w, LINT_UNSUBSCRIBE_NO_HTTPS);
+	facts->author = w->r->header_from;
+	facts->head_eightbit = data_has_eightbit(head);
+	facts->says_utf8 = f->says_utf8;
+	facts->says_eightbit = f->says_eightbit;
+	facts->signs = c->dkim_sign;
+	facts->has_key = signing_find(c, facts->author) != NULL;
+	facts->aligned = f->sender.n == 0 || facts->author.n == 0;
+	if (facts->aligned || at < 0)
+		return;
+	/* As written it is the very same, nearly always. */
+	facts->aligned = lint_is_aligned(c, str_skip(f->sender, (size_t)at + 1), facts->author);
+	buf_clear(&w->r->scratch);
+	if (!facts->aligned && domain_canonical(&w->r->scratch, str_skip(f->sender, (size_t)at + 1)))
+		facts->aligned = lint_is_aligned(c, buf_str(&w->r->scratch), facts->author);
+}
+
+static struct reply
+judge(struct work *w)
+{
+	enum lint_rule rule;
+
+	w->r->verdict = lint_judge(w->facts, w->f->lint);
+	rule = w->r->verdict.refused;
+	if (rule == LINT_RULES)
+		return REPLY(250, 2, 0, 0, "ok");
+	w->r->why = rule == LINT_FROM_NOT_ALLOWED ? w->why : "content";
+	if (rule == w->told) {
+		struct reply r = lint_reply(rule, w->told_reply.text, &w->r->text);
+
+		w->told_reply.text = r.text;
+		return w->told_reply;
+	}
+	return lint_reply(rule, STR_NONE, &w->r->text);
 }
 
 void
@@ -303,7 +620,8 @@ fixup_result_init(struct fixup_result *r)
 {
 	*r = (struct fixup_result){.from = BUF(DOMAIN_MAX + 1),
 	                           .msgid_text = BUF(MSGID_MAX),
-	                           .text = BUF(POLICY_TEXT_MAX)};
+	                           .scratch = BUF(SCRATCH_MAX),
+	                           .text = BUF(POLICY_TEXT_MAX + TAG_MAX)};
 }
 
 void
@@ -311,22 +629,31 @@ fixup_result_free(struct fixup_result *r)
 {
 	buf_free(&r->from);
 	buf_free(&r->msgid_text);
+	buf_free(&r->scratch);
 	buf_free(&r->text);
+}
+
+void
+fixup_reset(struct fixup_result *r)
+{
+	r->facts = (struct lint_facts){0};
+	r->verdict = (struct lint_verdict){.refused = LINT_RULES};
+	r->header_from = r->msgid = r->rest = STR_NONE;
+	r->why = NULL;
 }
 
 struct reply
 fixup_head(const struct fixup *f, struct str head, struct buf *out, struct fixup_result *result)
 {
-	struct work  w = {.f = f, .out = out, .r = result};
+	struct work  w = {.f = f, .out = out, .r = result, .facts = &result->facts, .told = LINT_RULES};
 	struct reply r;
 
-	result->fixed = result->hops = 0;
-	result->header_from = result->msgid = result->rest = STR_NONE;
-	result->why = NULL;
-	result->eightbit = data_has_eightbit(head);
+	fixup_reset(result);
 	buf_add(out, f->received);
-	if ((r = walk(&w, head)).code == 250)
-		r = add_missing(&w);
+	walk(&w, head);
+	add_missing(&w);
+	fill_facts(&w, head);
+	r = judge(&w);
 	buf_addz(out, "\r\n");
 	return r;
 }
@@ -334,9 +661,11 @@ fixup_head(const struct fixup *f, struct str head, struct buf *out, struct fixup
 void
 fixup_format(struct buf *out, unsigned fixed)
 {
-	static const char *const names[] = {"date",      "message-id",  "from",
-	                                    "bcc",       "return-path", "address",
-	                                    "separator", "bare-lf",     "final-crlf"};
+	static const char *const names[] = {
+		"date",         "message-id",   "from",           "bcc",    "return-path",
+		"address",      "separator",    "bare-lf",        "final-crlf",
+		"mime-version", "auth-results", "auto-submitted", "folded",
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if ((fixed & 1U << i) == 0)

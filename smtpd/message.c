@@ -73,8 +73,7 @@ message_create(struct messages *ms, const struct fixup *plan, uint64_t limit)
 	m->in_body = m->eightbit = false;
 	m->refusal = (struct reply){0};
 	m->why = NULL;
-	m->fix.fixed = m->fix.hops = 0;
-	m->fix.header_from = m->fix.msgid = STR_NONE;
+	fixup_reset(&m->fix);
 	return m;
 }
 
@@ -100,6 +99,7 @@ message_expect(struct message *m, enum data_kind kind, bool repair)
 	data_init(&m->data, kind, repair);
 }
 
+/* Words that a rule of lint.h has no part in. */
 static void
 refuse(struct message *m, const char *why, struct reply r)
 {
@@ -110,6 +110,13 @@ refuse(struct message *m, const char *why, struct reply r)
 	/* Nothing of it is wanted any more. */
 	buf_clear(&m->raw);
 	buf_clear(&m->text);
+}
+
+static void
+refuse_size(struct message *m, struct reply r)
+{
+	m->fix.verdict.found |= LINT_BIT(LINT_SIZE);
+	refuse(m, "too-big", r);
 }
 
 /* A full disk is not the only reason, but the only one that passes by itself. */
@@ -140,6 +147,18 @@ take_body(struct message *m, struct str piece)
 	buf_add(&m->text, piece);
 	if (m->fd >= 0 && m->text.n >= WRITE_OCTETS)
 		write_out(m);
+}
+
+/* What only the whole message shows. */
+static void
+judge_body(struct message *m)
+{
+	struct lint_verdict *v = &m->fix.verdict;
+
+	m->fix.facts.body_eightbit = m->eightbit;
+	*v = lint_judge(&m->fix.facts, m->plan->lint);
+	if (v->refused != LINT_RULES)
+		refuse(m, "content", lint_reply(v->refused, STR_NONE, &m->why_text));
 }
 
 /* The header is whole: `head` without the empty line, `rest` what came behind that. */
@@ -198,7 +217,7 @@ take_head(struct message *m, struct str piece)
 		end_head(m, str_sub(whole, 0, used - 2), str_skip(piece, used - had));
 		buf_clear(&m->raw);
 	} else if (piece.n > fits) {
-		refuse(m, "too-big", REPLY(552, 5, 3, 4, "the header is larger than 256 KiB"));
+		refuse_size(m, REPLY(552, 5, 3, 4, "the header is larger than 256 KiB [size]"));
 	} else if (had == 0) {
 		buf_add(&m->raw, piece);
 	}
@@ -213,8 +232,8 @@ take(void *arg, struct str run)
 	if (m->refusal.code != 0)
 		return;
 	if (m->taken > m->limit)
-		refuse(m, "too-big",
-		       REPLY(552, 5, 3, 4, "the message is larger than max-size allows"));
+		refuse_size(m, REPLY(552, 5, 3, 4,
+		                     "the message is larger than max-size allows [size]"));
 	else if (m->in_body)
 		take_body(m, run);
 	else
@@ -231,12 +250,22 @@ message_feed(struct message *m, struct str in)
 static void
 refuse_fault(struct message *m)
 {
+	static const enum lint_rule rules[] = {
+		[DATA_FINE] = LINT_RULES,
+		[DATA_BARE_CR] = LINT_BARE_CR,
+		[DATA_BARE_LF] = LINT_BARE_LF,
+		[DATA_NUL] = LINT_NUL,
+		[DATA_LONG_LINE] = LINT_LINE_LONG_BODY,
+	};
+	enum lint_rule rule = rules[m->data.fault];
+
+	m->fix.verdict.found |= LINT_BIT(rule);
 	buf_clear(&m->why_text);
 	buf_addz(&m->why_text, "line ");
 	buf_addn(&m->why_text, m->data.line);
 	buf_addc(&m->why_text, ' ');
 	buf_addz(&m->why_text, data_fault_text(m->data.fault));
-	refuse(m, "content", (struct reply){550, {5, 6, 0}, buf_str(&m->why_text)});
+	refuse(m, "content", lint_reply(rule, buf_str(&m->why_text), &m->why_text));
 }
 
 struct reply
@@ -259,14 +288,16 @@ message_finish(struct message *m)
 		fixed |= FIXED_FINAL_CRLF;
 	if (message_refusal(m).code == 0 && !m->in_body)
 		end_head(m, buf_str(&m->raw), STR_NONE);
+	if (m->refusal.code == 0 && m->eightbit)
+		judge_body(m);
 	if (m->fd >= 0)
 		write_out(m);
 	/* All others went to a file long ago: this one is a header alone, grown by repair. */
 	if (m->text.over || (m->fd < 0 && m->text.n > WIRE_INLINE_MAX))
-		refuse(m, "too-big", REPLY(552, 5, 3, 4, "the header is too large"));
+		refuse_size(m, REPLY(552, 5, 3, 4, "the header is too large [size]"));
 	if (m->refusal.code != 0)
 		return m->refusal;
-	m->fix.fixed |= fixed;
+	m->fix.facts.fixed |= fixed;
 	return REPLY(250, 2, 0, 0, "ok");
 }
 

@@ -31,6 +31,7 @@ struct site {
 
 struct counts {
 	uint64_t sessions, accepted, accepted_octets, rejected, auth_failures, turned_away;
+	uint64_t lint[LINT_RULES]; /* messages that a rule had something to say about */
 };
 
 struct server {

@@ -183,6 +183,16 @@ add_row(struct buf *rows, const char *name, uint64_t n)
 	buf_addc(rows, '\n');
 }
 
+/* lint_date_missing_total */
+static void
+add_lint_row(struct buf *rows, enum lint_rule rule, uint64_t n)
+{
+	buf_addz(rows, "lint_");
+	for (const char *id = lint_id(rule); *id != '\0'; id++)
+		buf_addc(rows, *id == '-' ? '_' : *id);
+	add_row(rows, "_total", n);
+}
+
 static void
 stats(void *self, struct buf *rows)
 {
@@ -196,6 +206,8 @@ stats(void *self, struct buf *rows)
 	add_row(rows, "rejected_total", n->rejected);
 	add_row(rows, "auth_failures_total", n->auth_failures);
 	add_row(rows, "turned_away_total", n->turned_away);
+	for (unsigned i = 0; i < LINT_RULES; i++)
+		add_lint_row(rows, (enum lint_rule)i, n->lint[i]);
 }
 
 int

@@ -136,9 +136,24 @@ add_helo(struct buf *out, struct str helo)
 }
 
 /*
- * RFC 5321 section 4.4. A login's own address and name are left out: they are
- * often somebody's home, and receivers score them.
+ * A login's own address and name are left out by default: they are often somebody's home, and
+ * receivers score them.
  */
+static bool
+shows_client(const struct session *s)
+{
+	switch ((enum received_client)s->site->config->received_client) {
+	case RECEIVED_SHORT:
+		return s->login.n == 0;
+	case RECEIVED_FULL:
+		return true;
+	case RECEIVED_NONE:
+		break;
+	}
+	return false;
+}
+
+/* RFC 5321 section 4.4. */
 static void
 write_received(struct transaction *t)
 {
@@ -147,7 +162,7 @@ write_received(struct transaction *t)
 	struct buf            *b = &t->received;
 
 	buf_addz(b, "Received: ");
-	if (s->login.n == 0) {
+	if (shows_client(s)) {
 		buf_addz(b, "from ");
 		add_helo(b, s->helo);
 		buf_addz(b, s->client.family == 6 ? " ([IPv6:" : " ([");
@@ -183,11 +198,15 @@ transaction_begin(struct transaction *t, enum data_kind kind)
 	                         .own_domain = s->site->own_domain,
 	                         .sender = transaction_text(t, t->from),
 	                         .id = t->id,
-	                         .now_ms = time_wall_ms()};
+	                         .now_ms = time_wall_ms(),
+	                         .lint = s->on->lint,
+	                         .says_utf8 = t->params.smtputf8,
+	                         .says_eightbit = t->params.eightbit};
 	write_received(t);
 	t->plan.received = buf_str(&t->received);
 	t->message = message_create(&s->server->messages, &t->plan, c->max_size);
-	message_expect(t->message, kind, policy_is_local(&t->policy));
+	message_expect(t->message, kind,
+	               s->on->lint != LISTEN_LINT_STRICT && policy_is_local(&t->policy));
 }
 
 static void
@@ -205,12 +224,12 @@ fill(const struct transaction *t, struct envelope *e, struct buf *scratch)
 	e->envid = transaction_text(t, t->envid);
 	e->ret = t->params.ret;
 	/* Asked for is not needed: an all-ASCII message can go through any next hop. */
-	e->smtputf8 = t->utf8 || (t->params.smtputf8 && m->fix.eightbit);
+	e->smtputf8 = t->utf8 || (t->params.smtputf8 && m->fix.facts.head_eightbit);
 	e->eightbit = m->eightbit;
 	e->hold = config_is_capture(s->site->config);
 	if (e->hold)
 		e->hold_why = STR("capture: no domain configured");
-	e->hops = m->fix.hops;
+	e->hops = m->fix.facts.hops;
 	e->header_from = m->fix.header_from;
 	e->msgid = m->fix.msgid;
 	e->bh_canon = canon_name(m->canon);
@@ -263,13 +282,15 @@ transaction_log(struct transaction *t)
 {
 	const struct session *s = t->session;
 	const struct message *m = t->message;
-	struct buf            id = BUF(ID_TEXT), ip = BUF(64), dkim = BUF(1024), fixed = BUF(200);
+	struct buf            id = BUF(ID_TEXT), ip = BUF(64), dkim = BUF(1024), fixed = BUF(200),
+	                      lint = BUF(1024);
 	const char           *why;
 
 	id_format(&id, t->id);
 	addr_format(&ip, s->client);
 	signing_format(&dkim, s->site->config, m->fix.header_from, &why);
-	fixup_format(&fixed, m->fix.fixed | (t->completed ? (unsigned)FIXED_ADDRESS : 0));
+	fixup_format(&fixed, m->fix.facts.fixed | (t->completed ? (unsigned)FIXED_ADDRESS : 0));
+	lint_format(&lint, m->fix.verdict.warned);
 	log_info(ev("accept"), kv("id", buf_str(&id)),
 	         kv("from", t->from.n > 0 ? transaction_text(t, t->from) : STR("<>")),
 	         kv("rcpts", t->n_rcpts), kv("size", message_size(m)), kv("client", buf_str(&ip)),
@@ -277,9 +298,11 @@ transaction_log(struct transaction *t)
 	         kv("proto", protocol(s, t->params.smtputf8)),
 	         kv("tls", s->secure && s->stream != NULL ? stream_tls(s->stream)->version : NULL),
 	         kv("dkim", buf_str(&dkim)), kv("why", why), kv("fixed", buf_str(&fixed)),
+	         kv("lint", buf_str(&lint)),
 	         kv("ms", time_mono_ms() - t->begun_ms));
 	buf_free(&id);
 	buf_free(&ip);
 	buf_free(&dkim);
 	buf_free(&fixed);
+	buf_free(&lint);
 }

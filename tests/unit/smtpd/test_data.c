@@ -145,6 +145,7 @@ lines_of_998_pass_and_of_999_do_not(void **state)
 		struct buf  in = BUF(8192), out = BUF(8192);
 		struct data d;
 
+		buf_addz(&in, "\r\n"); /* no header: there they may be longer */
 		for (size_t n = 0; n < lengths[i]; n++)
 			buf_addc(&in, 'x');
 		buf_addz(&in, "\r\n.\r\n");
@@ -161,20 +162,47 @@ lines_of_998_pass_and_of_999_do_not(void **state)
 }
 
 static void
+the_header_may_have_longer_lines(void **state)
+{
+	static const char *const after[] = {"\r\n.\r\n", "\r\n\r\n.\r\n", "\r\n\r\n\r\n.\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(after); i++) {
+		struct buf  in = BUF(8192), out = BUF(8192);
+		struct data d;
+
+		buf_addz(&in, "A: b\r\n..");
+		for (size_t n = 0; n < 2000; n++)
+			buf_addc(&in, 'x');
+		buf_addz(&in, after[i]);
+		for (size_t cut = 0; cut <= in.n; cut += 7) {
+			data_init(&d, DATA_DOTTED, false);
+			buf_clear(&out);
+			(void)feed(&d, buf_str(&in), cut, cut + (in.n - cut) / 2, &out);
+			assert_true(d.ended);
+			assert_int_equal(d.fault, DATA_FINE);
+			assert_int_equal(d.in_head, i == 0);
+		}
+		buf_free(&in);
+		buf_free(&out);
+	}
+}
+
+static void
 a_stuffed_dot_does_not_count(void **state)
 {
 	struct buf  in = BUF(8192), out = BUF(8192);
 	struct data d;
 
 	(void)state;
-	buf_addz(&in, "..");
+	buf_addz(&in, "\r\n..");
 	for (size_t n = 0; n < 997; n++)
 		buf_addc(&in, 'x');
 	buf_addz(&in, "\r\n.\r\n");
 	data_init(&d, DATA_DOTTED, false);
 	(void)data_feed(&d, buf_str(&in), collect, &out);
 	assert_int_equal(d.fault, DATA_FINE);
-	assert_int_equal(out.n, 1000);
+	assert_int_equal(out.n, 1002);
 	buf_free(&in);
 	buf_free(&out);
 }
@@ -203,6 +231,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row_is_the_same_however_it_is_cut),
 		cmocka_unit_test(lines_of_998_pass_and_of_999_do_not),
+		cmocka_unit_test(the_header_may_have_longer_lines),
 		cmocka_unit_test(a_stuffed_dot_does_not_count),
 		cmocka_unit_test(runs_are_large),
 	};
