@@ -99,6 +99,7 @@ only_waiting(struct part_text *text)
 	text->n_rcpts = n;
 }
 
+/* False: it is damaged, and has left its shelf. Who was given it may have settled it in the call. */
 static bool
 give(struct disk *d, struct part *p, const struct lease_later *l)
 {
@@ -108,6 +109,7 @@ give(struct disk *d, struct part *p, const struct lease_later *l)
 	uint8_t           *data;
 	struct store_lease lease;
 	int                fd = -1;
+	bool               given = false;
 
 	if (!msg_load(d, m, l->wish.body, &from))
 		return false;
@@ -138,11 +140,12 @@ give(struct disk *d, struct part *p, const struct lease_later *l)
 			.fd = fd,
 		};
 		l->fn(l->arg, &lease);
+		given = true;
 	}
 	part_free(&text);
 	free(data);
 	loaded_free(&from);
-	return p->where == AT_LEASED || fd >= 0;
+	return given;
 }
 
 /*
@@ -189,7 +192,7 @@ run_lease(struct disk *d, struct later *later)
 	if (sh != NULL && l->wish.accepted_before_ms != 0) {
 		give_old(d, sh, l);
 	} else if (sh != NULL) {
-		/* Damaged ones leave the shelf, so each turn makes it shorter. */
+		/* Damaged ones leave the shelf; one that is given back stands there again, and counts. */
 		while (n < l->wish.max && (p = shelf_front(sh, time_wall_ms())) != NULL)
 			n += give(d, p, l) ? 1u : 0u;
 		if (n < l->wish.max)

@@ -68,9 +68,10 @@ on_work(void *arg, struct str lane, int64_t due_ms)
 {
 	struct rig *r = arg;
 
-	(void)due_ms;
 	r->works++;
 	copy(r->last_work, sizeof r->last_work, lane);
+	if (r->on_work != NULL)
+		r->on_work(arg, lane, due_ms);
 }
 
 static void

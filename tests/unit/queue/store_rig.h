@@ -50,6 +50,7 @@ struct rig {
 	int               state; /* last one told, -1: none */
 	unsigned          works, changes;
 	char              last_work[64], last_change[64];
+	void (*on_work)(void *arg, struct str lane, int64_t due_ms); /* hears of work, too */
 	struct buf        text; /* rows or body */
 	size_t            rows;
 };

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: ISC */
+/* Parts on their way to delivery roles that have little room. The roles are played by this file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/proc/channel.h"
+#include "lib/util/log.h"
+#include "lib/util/time.h"
+#include "queue/core.h"
+#include "tests/unit/queue/store_rig.h"
+
+enum { WORKERS = 2 };
+
+struct player {
+	struct channel *channel;
+	unsigned        leases;
+	struct wire_lease last; /* texts are not kept */
+};
+
+static struct rig    rig;
+static struct config config;
+static struct queue  queue;
+static struct player players[WORKERS];
+
+static void
+quiet(struct str line)
+{
+	(void)line;
+}
+
+static void
+on_message(void *arg, enum wire_id id, const void *msg, int fd)
+{
+	struct player *p = arg;
+
+	if (fd >= 0)
+		close(fd);
+	if (id != WIRE_LEASE)
+		return;
+	p->leases++;
+	p->last = *(const struct wire_lease *)msg;
+}
+
+static void
+on_gone(void *arg, const char *why)
+{
+	(void)why;
+	((struct player *)arg)->channel = NULL;
+}
+
+static void
+join(unsigned index, uint32_t capacity)
+{
+	static const struct channel_hooks hooks = {on_message, on_gone};
+	int                               ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	dispatch_peer(queue.dispatch, index, ends[0]);
+	players[index].channel = channel_open(queue.loop, ends[1], ROLE_DELIVERY, ROLE_QUEUE,
+	                                      &hooks, &players[index]);
+	channel_send(players[index].channel, WIRE_CAPACITY,
+	             &(struct wire_capacity){.leases = capacity}, -1);
+}
+
+static void
+answer(struct player *p, const char *replies)
+{
+	channel_send(p->channel, WIRE_OUTCOME,
+	             &(struct wire_outcome){.id = p->last.id,
+	                                    .part = p->last.part,
+	                                    .token = p->last.token,
+	                                    .replies = str_of(replies)},
+	             -1);
+}
+
+static void
+on_work(void *arg, struct str lane, int64_t due_ms)
+{
+	(void)arg;
+	(void)due_ms;
+	dispatch_work(queue.dispatch, lane);
+}
+
+static int
+setup(void **state)
+{
+	static int64_t retry[] = {60000};
+
+	(void)state;
+	log_hook(quiet);
+	memset(players, 0, sizeof players);
+	config = (struct config){.retry_ms = retry, .n_retry = 1, .expire_ms = 3600000};
+	rig_init(&rig);
+	rig.on_work = on_work;
+	queue = (struct queue){.config = &config, .dirfd = -1};
+	rig_open(&rig);
+	queue.loop = rig.loop;
+	queue.store = rig.store;
+	pauses_init(&queue.pauses, -1);
+	queue.dispatch = dispatch_create(&queue);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < WORKERS; i++)
+		channel_close(players[i].channel);
+	dispatch_destroy(queue.dispatch);
+	pauses_free(&queue.pauses);
+	rig_free(&rig);
+	return 0;
+}
+
+/* All parts of a message belong to one role; when that has no room, they wait, and all else goes on. */
+static void
+a_full_worker_does_not_stop_the_queue(void **state)
+{
+	(void)state;
+	join(0, 1);
+	join(1, 1);
+	rig_turn(&rig, 20);
+	assert_int_equal(rig_put(&rig, 1, "a.example b.example c.example", 100), STORE_OK);
+	for (size_t i = 0; i < rig.n_leases; i++)
+		rig_settle(&rig, &rig.leases[i], STORE_RELEASE, 0, NULL);
+	for (unsigned done = 0; done < 3; done++) {
+		struct player *p;
+
+		rig_turn(&rig, 50);
+		assert_int_equal(players[0].leases + players[1].leases, done + 1);
+		assert_int_equal(dispatch_active(queue.dispatch), 1);
+		p = &players[players[0].leases > 0 ? 0 : 1];
+		answer(p, "250 2.0.0 ok");
+	}
+	rig_turn(&rig, 100);
+	assert_int_equal(rig_messages(&rig), 0);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_full_worker_does_not_stop_the_queue),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
