@@ -72,6 +72,7 @@ int cmd_readyz(struct cmd *c);
 int cmd_reload(struct cmd *c);
 int cmd_pause(struct cmd *c);
 int cmd_resume(struct cmd *c);
+int cmd_setup(struct cmd *c);
 int cmd_user(struct cmd *c);
 int cmd_dkim(struct cmd *c);
 int cmd_dns(struct cmd *c);
@@ -79,6 +80,7 @@ int cmd_doctor(struct cmd *c);
 int cmd_queue(struct cmd *c);
 int cmd_send(struct cmd *c);
 int cmd_explain(struct cmd *c);
+int cmd_lint(struct cmd *c);
 int cmd_version(struct cmd *c);
 
 #endif

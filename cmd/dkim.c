@@ -16,6 +16,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/daemon.h"
+#include "cmd/dkim.h"
 #include "cmd/table.h"
 #include "dkim/key.h"
 #include "lib/mail/address.h"
@@ -341,7 +342,6 @@ static int
 make_keys(struct job *j, const char *selector)
 {
 	struct buf why = BUF(1024);
-	int        code;
 
 	buf_add(&j->folder, j->config->state);
 	buf_addz(&j->folder, "/dkim/");
@@ -358,7 +358,15 @@ make_keys(struct job *j, const char *selector)
 			              "is there already, and is never overwritten");
 	if (!make_folders(j))
 		return CMD_FAILED;
-	if ((code = write_keys(j)) != CMD_OK)
+	return write_keys(j);
+}
+
+static int
+make_and_tell(struct job *j, const char *selector)
+{
+	int code = make_keys(j, selector);
+
+	if (code != CMD_OK)
 		return code;
 	print_made(j);
 	fflush(stdout);
@@ -379,7 +387,7 @@ static int new (struct job *j)
 		return cmd_usage(j->c, "that is no domain name");
 	if ((j->config = cmd_load(j->c)) == NULL)
 		return CMD_CONFIG;
-	return make_keys(j, selector);
+	return make_and_tell(j, selector);
 }
 
 static void
@@ -474,6 +482,30 @@ free_job(struct job *j)
 	config_unref(j->config);
 }
 
+static void
+init_job(struct job *j)
+{
+	buf_init(&j->domain, DOMAIN_MAX);
+	buf_init(&j->folder, PATH_LIMIT);
+	for (size_t i = 0; i < ARRAY_LEN(j->keys); i++) {
+		buf_init(&j->keys[i].selector, DOMAIN_MAX);
+		buf_init(&j->keys[i].path, PATH_LIMIT);
+	}
+}
+
+int
+dkim_make(struct cmd *c, struct config *config, struct str domain)
+{
+	struct job j = {.c = c, .config = config_ref(config)};
+	int        code;
+
+	init_job(&j);
+	buf_add(&j.domain, domain);
+	code = make_keys(&j, NULL);
+	free_job(&j);
+	return code;
+}
+
 int
 cmd_dkim(struct cmd *c)
 {
@@ -481,12 +513,7 @@ cmd_dkim(struct cmd *c)
 	struct job  j = {.c = c};
 	int         code;
 
-	buf_init(&j.domain, DOMAIN_MAX);
-	buf_init(&j.folder, PATH_LIMIT);
-	for (size_t i = 0; i < ARRAY_LEN(j.keys); i++) {
-		buf_init(&j.keys[i].selector, DOMAIN_MAX);
-		buf_init(&j.keys[i].path, PATH_LIMIT);
-	}
+	init_job(&j);
 	if (verb != NULL && strcmp(verb, "new") == 0)
 		code = new (&j);
 	else if (verb != NULL && strcmp(verb, "list") == 0)

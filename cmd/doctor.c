@@ -68,8 +68,9 @@ examine(struct visit *v)
 			                exam_count(&v->world.exam, CHECK_WARN),
 			        WAIT_S, waited);
 		sleep(WAIT_S);
-		if (world_judge_again(&v->world) != CMD_OK)
+		if (world_forget(&v->world) != CMD_OK)
 			return DOCTOR_CANNOT;
+		world_judge(&v->world);
 		code = outcome(v);
 	}
 	if (v->wait && isatty(STDERR_FILENO))

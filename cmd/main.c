@@ -14,6 +14,11 @@
 /* One row for each verb, in the order of the help. */
 /* clang-format off */
 static const struct verb verbs[] = {
+	{"setup", cmd_setup,
+	 "DOMAIN... [--yes] [--no-wait] [--public-ip IP] [--hostname H] [--format zone|panel|terraform] [--resolver IP@PORT]",
+	 "from nothing to signed mail that arrives: keys, DNS records, configuration",
+	 "Waits until the records are visible and only then turns capture mode to live. --yes asks nothing, --no-wait looks\n"
+	 "once; run it again at any time: what is right stays. Exit code 0: live and all is published, 1: not yet.\n"},
 	{"run", cmd_run, "[--pidfile FILE]", "be the daemon, in the foreground", NULL},
 	{"status", cmd_status, "[--all]", "what the daemon does: queue, listeners, roles, trouble",
 	 "--all shows all counters, too.\n"},
@@ -51,6 +56,10 @@ static const struct verb verbs[] = {
 	{"explain", cmd_explain, "--client IP [--login NAME] --from ADDRESS --to ADDRESS",
 	 "what would become of a mail, and which line says so",
 	 "Exit code 0: it would be accepted, 1: refused. --from '<>' is the null sender.\n"},
+	{"lint", cmd_lint, "FILE.eml [--from ADDRESS] [--listener fix|strict|off]",
+	 "what receivers would hold against a message, and whether From, envelope and signature agree",
+	 "Exit code 0: a listener would accept it, 1: refuse it. FILE may be -. Without --from the author is\n"
+	 "the envelope's sender; --from '<>' is the null sender.\n"},
 	{"readyz", cmd_readyz, "", "can mail be accepted now? exit code 0: yes", NULL},
 	{"version", cmd_version, "", "say which version this is", NULL},
 };

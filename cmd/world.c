@@ -215,18 +215,16 @@ world_judge(struct world *w)
 }
 
 int
-world_judge_again(struct world *w)
+world_forget(struct world *w)
 {
 	int code;
 
 	exam_free(&w->exam);
 	ask_destroy(w->ask);
 	w->ask = NULL;
-	if ((code = open_resolver(w)) != CMD_OK)
-		return code;
-	w->exam.facts = ask_facts(w->ask);
-	world_judge(w);
-	return CMD_OK;
+	if ((code = open_resolver(w)) == CMD_OK)
+		w->exam.facts = ask_facts(w->ask);
+	return code;
 }
 
 bool

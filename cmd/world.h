@@ -34,8 +34,8 @@ void world_close(struct world *w);
 /* Judge until all is known, 4.5 s at the most. */
 void world_judge(struct world *w);
 
-/* As before, but nothing that was heard so far is believed. */
-int world_judge_again(struct world *w);
+/* Believe nothing that was heard so far: ask again. Not CMD_OK: told, and the world is of no use. */
+int world_forget(struct world *w);
 
 /* Not one question was answered. */
 bool world_is_silent(const struct world *w);

@@ -88,6 +88,9 @@ void finding_want(struct finding *f, struct str expected);
 /* The fact, or NULL: not there yet, or no answer, which makes the finding a skip. */
 const struct fact *exam_ask(struct exam *e, struct finding *f, struct str name, enum dns_type type);
 
+/* The reverse name of `source` that leads back to it, if there is one. */
+void exam_confirmed_name(struct exam *e, struct addr source, struct buf *name);
+
 /* The one SPF record at `name`, or empty; `n` says how many there are. False: as exam_ask(). */
 bool exam_spf(struct exam *e, struct finding *f, struct str name, struct str *record, size_t *n);
 

@@ -39,6 +39,20 @@ ask_names(struct exam *e, struct finding *f, struct addr source)
 	return ptr;
 }
 
+void
+exam_confirmed_name(struct exam *e, struct addr source, struct buf *name)
+{
+	struct buf         reverse = BUF(NAME_LIMIT);
+	const struct fact *ptr;
+
+	reverse_name(&reverse, source, true);
+	ptr = facts_get(e->facts, buf_str(&reverse), DNS_PTR);
+	buf_free(&reverse);
+	for (size_t i = 0; i < ptr->n && name->n == 0; i++)
+		if (has(facts_get(e->facts, ptr->records[i].name, address_type(source)), source))
+			buf_add(name, ptr->records[i].name);
+}
+
 /* Whoever runs the reverse zone is in its SOA: that is whom to ask. */
 static void
 say_whom(struct exam *e, struct finding *f, struct addr source)

@@ -13,8 +13,10 @@ _postern_words() {
 	dns) echo --format --diff --zone --source --resolver ;;
 	doctor) echo --domain --source --quick --offline --resolver --fail-on --wait ;;
 	explain) echo --client --login --from --to ;;
+	lint) echo --from --listener ;;
 	queue) [ "$2" = 2 ] && echo list show cat retry delete hold release || _postern_ids ;;
 	send) echo --to --from ;;
+	setup) echo --yes --no-wait --public-ip --hostname --format --resolver ;;
 	user) [ "$2" = 2 ] && echo add list rm || echo --from --password-file ;;
 	esac
 }

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+/* dkim - new signing keys, for who sets a domain up. */
+#ifndef CMD_DKIM_H
+#define CMD_DKIM_H
+
+#include "cmd/cmd.h"
+
+/*
+ * Make both keys of a canonical domain in the state folder, under the default selector. An exit code;
+ * what went wrong is on standard error. A running daemon is not told.
+ */
+int dkim_make(struct cmd *c, struct config *config, struct str domain);
+
+#endif

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: ISC
+"""From nothing to accepted mail by `postern setup` and the lines that it prints, before a receiver that refuses like the large ones."""
+
+import json
+import re
+
+from house import Nsd, Postern, free_port, until
+from minigmail import MiniGmail
+from world import SENDER, letter
+
+SOURCE = "192.0.2.10"
+HOME, REVERSE = "sender.example", "2.0.192.in-addr.arpa"
+MX = "@ 60 IN MX 10 mx\nmx 60 IN A 192.0.2.20"
+FLAGS = ("--yes", "--no-wait", "--public-ip", SOURCE)
+
+
+def pasted(text):
+    """The records of what was printed: those of the domain, and those of the reverse zone."""
+    lines = re.findall(r"^\S+\. 3600 IN .*$", text, re.MULTILINE)
+    return ["\n".join(line for line in lines if ("in-addr" in line) == reverse) for reverse in (False, True)]
+
+
+class Town:
+    """nsd, a postern without domains, and mini-Gmail, which is also what the test of port 25 reaches."""
+
+    def __init__(self, start=True):
+        port = free_port()
+        mail = "@ 60 IN MX 10 mx\nmx 60 IN A 127.0.0.2"
+        self.nsd = Nsd({"example": "", HOME: MX, REVERSE: "", "gmail.com": mail, "receiver.example": mail})
+        self.gmail = MiniGmail("127.0.0.2", port, self.nsd, SOURCE)
+        self.postern = Postern(f"resolver 127.0.0.1@{self.nsd.port}\ndnssec off\n"
+                               f"outbound {{ port {port}  private-mx allow  ipv6 off }}\n")
+        if start:
+            self.postern.start()
+
+    def close(self):
+        for part in (self.postern, self.gmail, self.nsd):
+            part.close()
+
+    def setup(self, *args, code):
+        return self.postern.run("setup", HOME, *FLAGS, *args, check=code)
+
+    def publish(self, home, reverse):
+        self.nsd.change({HOME: MX + "\n" + home, REVERSE: reverse})
+
+    def doctor(self):
+        r = self.postern.run("doctor", "--json", "--quick", "--source", SOURCE)
+        return {k["id"] for k in json.loads(r.stdout)["checks"] if k["status"] == "fail"}
+
+    def send(self):
+        """The reply that one letter gets."""
+        count = len(self.gmail.verdicts)
+        self.postern.send(SENDER, ["b@receiver.example"], letter("b@receiver.example"))
+        until(lambda: len(self.gmail.verdicts) > count, what="verdict")
+        return self.gmail.verdicts[-1]
+
+
+FAULTS = [
+    ("no reverse name", lambda home, reverse: (home, ""), "ptr.exists", "5.7.25"),
+    ("a reverse name that does not lead back", lambda home, reverse: (home, reverse.replace("PTR mail.", "PTR mx.")), "ptr.fcrdns", "5.7.25"),
+    ("no SPF", lambda home, reverse: (re.sub(r'^sender\.example\. .*v=spf1.*$', "", home, flags=re.M), reverse), "spf.record", "5.7.27"),
+    ("SPF of another address", lambda home, reverse: (home.replace("ip4:192.0.2.10", "ip4:192.0.2.11"), reverse), "spf.auth", "5.7.27"),
+    ("two SPF records", lambda home, reverse: (home + '\nsender.example. 3600 IN TXT "v=spf1 mx -all"', reverse), "spf.record", "5.7.27"),
+    ("no keys", lambda home, reverse: (re.sub(r"^.*_domainkey.*$", "", home, flags=re.M), reverse), "dkim.record", "5.7.30"),
+    ("keys of somebody else", lambda home, reverse: (re.sub(r"p=([^\"]{30})\S", r"p=\1x", home), reverse), "dkim.", "5.7.30"),
+    ("revoked keys", lambda home, reverse: (re.sub(r"p=M.*|p=[A-Za-z0-9+/]{42}.*", 'p="', re.sub(r"\( (.*)\)", r"\1", home)), reverse), "dkim.record", "5.7.30"),
+    ("no DMARC", lambda home, reverse: (re.sub(r"^_dmarc.*$", "", home, flags=re.M), reverse), "dmarc.record", "5.7.515"),
+]
+
+
+def test_from_nothing_to_accepted():
+    """setup, its lines pasted, setup again: live, and mini-Gmail accepts; then each single fault is told by the doctor and refused there"""
+    t = Town()
+    try:
+        t.postern.send(SENDER, ["b@receiver.example"], letter("b@receiver.example"))
+        first = t.setup("--hostname", "mail.sender.example", code=1)
+        assert "capture" in first.stdout and "hostname mail.sender.example" in open(t.postern.conf).read(), first.stdout
+        assert "domains" not in open(t.postern.conf).read()
+        home, reverse = pasted(first.stdout)
+        assert "s=" not in home and "PTR" in reverse and "v=spf1 ip4:192.0.2.10 -all" in home, first.stdout
+        t.publish(home, reverse)
+        second = t.setup(code=0)
+        assert "live" in second.stdout and "Port 25" in second.stdout and "1 captured" in second.stdout, second.stdout + second.stderr
+        before = open(t.postern.conf).read()
+        assert before.count("\nhostname ") == 1 and before.count("\ndomains sender.example") == 1, before
+        t.postern.run("queue", "release", "--all", check=0)
+        t.gmail.wait(1)
+        assert t.gmail.verdicts == ["250"], t.gmail.verdicts
+        third = t.setup(code=0)
+        assert open(t.postern.conf).read() == before and "[missing]" not in third.stdout.replace("TLS reports [missing]", ""), third.stdout
+        assert t.doctor() == set() and t.send() == "250"
+        wrong = []
+        for name, change, id, code in FAULTS:
+            t.publish(*change(home, reverse))
+            told, reply = t.doctor(), t.send()
+            if not any(i.startswith(id) for i in told) or code not in reply:
+                wrong.append((name, told, reply))
+        assert not wrong, "\n".join(map(str, wrong))
+        t.publish(home, reverse)
+        assert t.doctor() == set() and t.send() == "250"
+    finally:
+        t.close()
+
+
+def test_setup_finds_the_name():
+    """without --hostname the reverse name that leads back is taken; what the file says is kept; --json tells all"""
+    t = Town(start=False)
+    try:
+        t.publish("relay 60 IN A 192.0.2.10", "10 60 IN PTR relay.sender.example.")
+        r = json.loads(t.setup("--json", code=1).stdout)
+        assert r["hostname"] == "relay.sender.example" and r["live"] is False and r["keys_made_for"] == HOME, r
+        assert {x["state"] for x in r["records"] if x["type"] in ("A", "PTR")} == {"present"}, r
+        t.publish("relay 60 IN A 192.0.2.10", "10 60 IN PTR other.sender.example.")
+        r = json.loads(t.setup("--json", code=1).stdout)
+        assert r["hostname"] == "relay.sender.example" and r["keys_made_for"] == "", r
+    finally:
+        t.close()
+
+
+def test_setup_keeps_the_file():
+    """comments, blocks and order stay; an existing SPF record is extended; a file with mistakes is not touched"""
+    t = Town(start=False)
+    try:
+        text = open(t.postern.conf).read() + "# mine\nhostname old.sender.example # so\ntrust loopback {\n\tfrom *\n}\n"
+        open(t.postern.conf, "w").write(text)
+        t.publish('@ 60 IN TXT "v=spf1 mx ~all"', "")
+        r = t.setup("--hostname", "new.sender.example", code=1)
+        after = open(t.postern.conf).read()
+        assert after == text.replace("hostname old.sender.example # so", "hostname new.sender.example"), after
+        assert "v=spf1 ip4:192.0.2.10 mx ~all" in r.stdout and "you have: v=spf1 mx ~all" in r.stdout, r.stdout
+        broken = text + "nonsense 1\n"
+        open(t.postern.conf, "w").write(broken)
+        t.setup(code=78)
+        assert open(t.postern.conf).read() == broken
+    finally:
+        t.close()
+
+
+def test_setup_without_answers():
+    """no terminal and no --yes is told; nothing goes live while no name server answers"""
+    t = Town(start=False)
+    try:
+        assert t.postern.run("setup", HOME).returncode == 2
+        assert t.postern.run("setup", "--yes").returncode == 2
+        assert t.postern.run("setup", HOME, "--yse", "--yes").returncode == 2
+        t.nsd.stop()
+        t.setup(code=75)
+        assert "domains" not in open(t.postern.conf).read()
+    finally:
+        t.close()
