@@ -10,6 +10,7 @@
 #include "lib/util/time.h"
 #include "smtpd/cmd_auth.h"
 #include "smtpd/command.h"
+#include "smtpd/handover.h"
 #include "smtpd/transaction.h"
 
 enum {
@@ -145,6 +146,10 @@ static void
 close_soon(struct session *s)
 {
 	session_enter(s, PHASE_END);
+	/* Other roles may answer before the loop turns, and there is nobody for them to answer. */
+	login_exchange_destroy(s);
+	if (s->tx != NULL)
+		handover_cancel(s->server->handover, &s->tx->job);
 	s->end = (struct deferred){.fn = on_end, .arg = s};
 	loop_defer(s->server->loop, &s->end);
 }

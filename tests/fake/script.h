@@ -41,6 +41,7 @@
  *     connect [ADDR]    (client) our side has asked for a connection; it gets through. Later steps are about it
  *     refuse [WHY]      (client) the same, but it fails: "connection refused"
  *     reset [WHY]       the connection breaks: "connection reset by peer"
+ *     unseen            the same, in one turn of the loop with the frame of the next step
  *     use N             later steps are about the N-th connection (1: the first)
  *     eof               the peer half-closes
  *     close             our side has closed or finished the stream, with no output left

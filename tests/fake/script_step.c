@@ -104,6 +104,18 @@ do_reset(struct script *sc, struct str rest)
 	return run(sc);
 }
 
+/* As reset, but our side sees it in one turn with what the next step does. */
+static bool
+do_unseen(struct script *sc, struct str rest UNUSED)
+{
+	struct fake_peer *p = peer(sc);
+
+	if (p == NULL)
+		return false;
+	fake_fail(p, "connection reset by peer");
+	return true;
+}
+
 static bool
 do_use(struct script *sc, struct str rest)
 {
@@ -372,6 +384,7 @@ static const struct {
 } steps[] = {
 	{"Q:", script_query},    {"A:", script_answer}, {"file", script_file},
 	{"connect", do_connect}, {"refuse", do_refuse}, {"reset", do_reset},
+	{"unseen", do_unseen},
 	{"use", do_use},         {"eof", do_eof},       {"close", do_close},
 	{"open", do_open},       {"tls", do_tls},       {"plain", do_plain},
 	{"stall", do_stall},     {"quiet", do_quiet},   {"wait", do_wait},
