@@ -45,6 +45,7 @@ struct output {
 	size_t             max, n;
 	char              *room; /* reserved in scratch, so that nothing moves */
 	size_t             used;
+	bool               spoiled; /* there was something, and it could not be used */
 };
 
 static unsigned
@@ -205,6 +206,7 @@ keep_address(const struct wire *w, const struct record *r, struct addr *a)
 		return false;
 	*a = (struct addr){.family = r->type == DNS_A ? 4 : 6};
 	memcpy(a->ip, w->packet.p + r->data_at, want);
+	addr_unmap(a);
 	return true;
 }
 
@@ -263,10 +265,12 @@ add_record(struct output *out, const struct wire *w, const struct record *r)
 	size_t             used = out->used;
 
 	*d = (struct dns_record){.type = (enum dns_type)r->type, .ttl_s = r->ttl_s};
-	if (keep_data(out, *w, r, d))
+	if (keep_data(out, *w, r, d)) {
 		out->n++;
-	else
-		out->used = used; /* one unusable record does not spoil the others */
+	} else { /* one unusable record does not spoil the others */
+		out->used = used;
+		out->spoiled = true;
+	}
 }
 
 /* Collect what `owner` has of `type`, walking CNAMEs, whatever their order in the packet. */
@@ -282,12 +286,14 @@ collect(struct output *out, struct wire answers, size_t count, struct name *owne
 
 		while (out->n < out->max && next_of(&w, &left, owner, type, &r))
 			add_record(out, &w, &r);
+		out->spoiled |= w.bad;
 		w = answers;
 		left = count;
 		if (out->n > 0 || type == DNS_CNAME || !next_of(&w, &left, owner, DNS_CNAME, &r))
 			return;
 		w.at = r.data_at;
 		read_name(&w, &next);
+		out->spoiled |= w.bad || !next.usable || step == CHAIN_MAX;
 		if (w.bad || !next.usable)
 			return;
 		*owner = next;
@@ -342,5 +348,6 @@ dns_parse(struct str packet, enum dns_type type, struct dns_record *records, siz
 	collect(&out, w, answers, &owner, type);
 	buf_commit(scratch, out.used);
 	*n = out.n;
-	return status_of(flags, out.n);
+	/* "No such record" costs mail, or sends it elsewhere: only a whole answer says that. */
+	return out.n == 0 && out.spoiled ? DNS_TEMPFAIL : status_of(flags, out.n);
 }

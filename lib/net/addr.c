@@ -64,8 +64,8 @@ parse_raw(struct str text, struct addr *a)
 	return false;
 }
 
-static void
-unmap(struct addr *a)
+void
+addr_unmap(struct addr *a)
 {
 	uint8_t ip[4];
 
@@ -84,7 +84,7 @@ addr_parse(struct str ip, struct addr *a)
 		ip = str_sub(ip, 1, ip.n - 2);
 	if (!parse_raw(ip, a) || (bracketed && a->family != 6))
 		return false;
-	unmap(a);
+	addr_unmap(a);
 	return true;
 }
 
@@ -257,7 +257,7 @@ cidr_parse(struct str text, struct cidr *c)
 		return false;
 	/* A network wider than all mapped addresses stays IPv6, and then has none of them. */
 	if (c->addr.family == 6 && bits >= MAPPED_BITS && is_mapped(c->addr.ip)) {
-		unmap(&c->addr);
+		addr_unmap(&c->addr);
 		bits -= MAPPED_BITS;
 	}
 	c->bits = (unsigned)bits;
@@ -313,7 +313,7 @@ addr_from_sockaddr(const struct sockaddr *sa, struct addr *a)
 		memcpy(&v6, sa, sizeof v6);
 		a->port = ntohs(v6.sin6_port);
 		set_v6(a, &v6.sin6_addr);
-		unmap(a);
+		addr_unmap(a);
 		return true;
 	default:
 		return false;

@@ -29,6 +29,7 @@ bool addr_parse_port(struct str text, uint16_t default_port, struct addr *a) MUS
 void addr_format(struct buf *out, struct addr a);      /* ip only */
 void addr_format_port(struct buf *out, struct addr a); /* ip:port, [ip]:port */
 bool addr_equal(struct addr a, struct addr b);         /* ip only */
+void addr_unmap(struct addr *a); /* for who fills in `ip` himself: see above */
 
 bool addr_is_loopback(struct addr a);
 bool addr_is_link_local(struct addr a);
