@@ -6,9 +6,11 @@
  * daemon runs: calls are counted while `armed`, the `nth` of kind `call` in role
  * `role` fails once. A role that starts anew goes on counting. With `lie` every
  * sync succeeds without being done, for the test that wants to see mail being lost.
+ * With `trace` the stack of the call that fails goes to FILE.trace.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -43,12 +45,13 @@ enum call {
 
 /* Read and written by tests/crash/failing.py. */
 struct state {
-	_Atomic uint32_t armed, call, nth, error, fired, lie;
+	_Atomic uint32_t armed, call, nth, error, fired, lie, trace;
 	char             role[16];
 	_Atomic uint32_t count[CALLS];
 };
 
 static struct state *state;
+static int           trace_fd = -1;
 static char          role[16] = "supervisor";
 
 /* glibc's own names: dlsym() would allocate before there is anything to allocate with. */
@@ -81,6 +84,8 @@ begin(void)
 	close(fd);
 	if (state == MAP_FAILED)
 		state = NULL;
+	snprintf(line, sizeof line, "%s.trace", path);
+	trace_fd = open(line, O_WRONLY | O_APPEND | O_CLOEXEC | O_CREAT, 0600);
 }
 
 static int
@@ -91,6 +96,12 @@ fails(enum call call)
 	if (++state->count[call] != state->nth || state->call != call)
 		return 0;
 	state->fired++;
+	if (state->trace) {
+		void *stack[32];
+
+		state->armed = 0; /* what follows makes calls of its own */
+		backtrace_symbols_fd(stack, backtrace(stack, 32), trace_fd);
+	}
 	errno = (int)state->error;
 	return 1;
 }
