@@ -7,7 +7,7 @@
 #include "lib/util/time.h"
 #include "queue/lane.h"
 
-enum { SWEEP = 64 };
+enum { SWEEP = 64, SETTLING_MAX = 1000 };
 
 struct str
 lane_name(const struct dispatch_lane *l)
@@ -163,6 +163,8 @@ dispatch_retry(struct dispatch *d, struct str lane)
 
 /* ---- health of lanes ---- */
 
+static void sweep(struct dispatch *d, struct dispatch_lane *l);
+
 static void
 swept(void *arg, const struct store_lease *l)
 {
@@ -173,6 +175,10 @@ swept(void *arg, const struct store_lease *l)
 
 	if (l == NULL) {
 		lane->sweeping = false;
+		/* A full basket: there is more, and its senders need not wait for the next probe. */
+		if (lane->swept == SWEEP && lane->failures > 0 && d->q->state == STORE_OPEN &&
+		    d->q->n_settling < SETTLING_MAX)
+			sweep(d, lane);
 		lane_check(d, lane);
 		return;
 	}
@@ -182,6 +188,7 @@ swept(void *arg, const struct store_lease *l)
 		dispatch_give_back(d, l->id, l->part, l->token);
 		return;
 	}
+	lane->swept++;
 	outcome_sweep(d->q, a, last);
 }
 
@@ -198,12 +205,15 @@ sweep(struct dispatch *d, struct dispatch_lane *l)
 	if (l->sweeping || d->q->store == NULL)
 		return;
 	l->sweeping = true;
+	l->swept = 0;
 	w.accepted_before_ms = time_wall_ms() - s.expire_ms;
 	/* In turns: what has expired, and what is late and nobody has been told. */
 	if (l->failures % 2 == 0 && s.delay_notice_ms > 0 && s.delay_notice_ms < s.expire_ms) {
 		w.accepted_before_ms = time_wall_ms() - s.delay_notice_ms;
 		w.skip_noticed = true;
 	}
+	/* The store knows whole seconds: what it gives is old enough for certain. */
+	w.accepted_before_ms -= 1000;
 	if (w.accepted_before_ms <= 0)
 		w.accepted_before_ms = 1;
 	store_lease(d->q->store, &w, swept, l);

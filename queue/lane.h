@@ -34,6 +34,7 @@ struct dispatch_lane {
 	bool             work;     /* the store has something, as far as we know */
 	bool             asking;   /* a lease call is on its way */
 	bool             sweeping;
+	unsigned         swept; /* parts that the running sweep has found */
 	unsigned         asked, got;
 	struct buf       last; /* the reply that made it rest, reply_format() */
 	size_t           n;

@@ -149,36 +149,57 @@ give(struct disk *d, struct part *p, const struct lease_later *l)
 }
 
 /*
- * Old parts out of turn. The list is walked once, without touching a disk; those
- * found are pointed at by id, for giving one away may change the list.
+ * Old parts out of turn, whether they are due or not. The lists are walked once, without
+ * touching a disk; those found are pointed at by id, for giving one away may change the lists.
  */
-static unsigned
-give_old(struct disk *d, struct shelf *sh, const struct lease_later *l)
-{
+struct old_parts {
+	const struct store_wish *wish;
 	struct {
 		uint64_t id;
 		uint32_t no;
-	} *found = mem_array(l->wish.max, sizeof *found);
-	unsigned     n = 0;
-	struct part *p;
+	} *found;
+	unsigned n;
+};
 
-	LIST_EACH(&sh->ready, p, struct part, link) {
-		if (n == l->wish.max)
-			break;
-		if ((int64_t)part_msg(p)->accepted_s * 1000 >= l->wish.accepted_before_ms ||
-		    (l->wish.skip_noticed && (p->flags & PART_NOTICED) != 0))
-			continue;
-		found[n].id = msg_id(part_msg(p));
-		found[n++].no = p->no;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		struct msg *m = index_find(&d->index, found[i].id);
+static void
+note_old(struct old_parts *o, struct part *p)
+{
+	if (o->n == o->wish->max ||
+	    (int64_t)part_msg(p)->accepted_s * 1000 >= o->wish->accepted_before_ms ||
+	    (o->wish->skip_noticed && (p->flags & PART_NOTICED) != 0))
+		return;
+	o->found[o->n].id = msg_id(part_msg(p));
+	o->found[o->n++].no = p->no;
+}
 
-		if (m != NULL && m->parts[found[i].no].where == AT_READY)
-			(void)give(d, &m->parts[found[i].no], l);
+static void
+note_old_of(struct old_parts *o, const struct heap *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		note_old(o, CONTAINER(h->nodes[i], struct part, due));
+}
+
+static void
+give_old(struct disk *d, struct shelf *sh, const struct lease_later *l)
+{
+	struct old_parts o = {.wish = &l->wish};
+	struct part     *p;
+
+	o.found = mem_array(l->wish.max, sizeof *o.found);
+	LIST_EACH(&sh->ready, p, struct part, link)
+		note_old(&o, p);
+	note_old_of(&o, &sh->released);
+	note_old_of(&o, &sh->later);
+	for (unsigned i = 0; i < o.n; i++) {
+		struct msg *m = index_find(&d->index, o.found[i].id);
+		enum where  where = AT_NONE;
+
+		if (m != NULL)
+			where = (enum where)m->parts[o.found[i].no].where;
+		if (where == AT_READY || where == AT_LATER || where == AT_RELEASED)
+			(void)give(d, &m->parts[o.found[i].no], l);
 	}
-	free(found);
-	return n;
+	free(o.found);
 }
 
 static void

@@ -22,18 +22,32 @@ enum { WORKERS = 2 };
 struct player {
 	struct channel *channel;
 	unsigned        leases;
-	struct wire_lease last; /* texts are not kept */
+	struct wire_lease last;  /* texts are not kept */
+	const char       *reply; /* to every lease, at once: the lane is down */
 };
 
 static struct rig    rig;
 static struct config config;
 static struct queue  queue;
 static struct player players[WORKERS];
+static int64_t       retry[1];
 
 static void
 quiet(struct str line)
 {
 	(void)line;
+}
+
+static void
+answer(struct player *p, const char *replies, uint8_t scope)
+{
+	channel_send(p->channel, WIRE_OUTCOME,
+	             &(struct wire_outcome){.id = p->last.id,
+	                                    .part = p->last.part,
+	                                    .token = p->last.token,
+	                                    .scope = scope,
+	                                    .replies = str_of(replies)},
+	             -1);
 }
 
 static void
@@ -47,6 +61,8 @@ on_message(void *arg, enum wire_id id, const void *msg, int fd)
 		return;
 	p->leases++;
 	p->last = *(const struct wire_lease *)msg;
+	if (p->reply != NULL)
+		answer(p, p->reply, SCOPE_LANE);
 }
 
 static void
@@ -71,17 +87,6 @@ join(unsigned index, uint32_t capacity)
 }
 
 static void
-answer(struct player *p, const char *replies)
-{
-	channel_send(p->channel, WIRE_OUTCOME,
-	             &(struct wire_outcome){.id = p->last.id,
-	                                    .part = p->last.part,
-	                                    .token = p->last.token,
-	                                    .replies = str_of(replies)},
-	             -1);
-}
-
-static void
 on_work(void *arg, struct str lane, int64_t due_ms)
 {
 	(void)arg;
@@ -92,10 +97,9 @@ on_work(void *arg, struct str lane, int64_t due_ms)
 static int
 setup(void **state)
 {
-	static int64_t retry[] = {60000};
-
 	(void)state;
 	log_hook(quiet);
+	retry[0] = 60000;
 	memset(players, 0, sizeof players);
 	config = (struct config){.retry_ms = retry, .n_retry = 1, .expire_ms = 3600000};
 	rig_init(&rig);
@@ -139,10 +143,36 @@ a_full_worker_does_not_stop_the_queue(void **state)
 		assert_int_equal(players[0].leases + players[1].leases, done + 1);
 		assert_int_equal(dispatch_active(queue.dispatch), 1);
 		p = &players[players[0].leases > 0 ? 0 : 1];
-		answer(p, "250 2.0.0 ok");
+		answer(p, "250 2.0.0 ok", SCOPE_MESSAGE);
 	}
 	rig_turn(&rig, 100);
 	assert_int_equal(rig_messages(&rig), 0);
+}
+
+/* Only one part at a time probes a lane that is down, and what it holds must expire all the same. */
+static void
+what_a_dead_lane_holds_expires(void **state)
+{
+	enum { MESSAGES = 150 };
+
+	(void)state;
+	config.hostname = STR("mail.example.com");
+	config.expire_ms = 3000;
+	retry[0] = 500;
+	join(0, 1000);
+	players[0].reply = "451 4.4.1 no answer";
+	rig_turn(&rig, 20);
+	for (uint64_t id = 1; id <= MESSAGES; id++) {
+		assert_int_equal(rig_put(&rig, id, "a.example", 100), STORE_OK);
+		rig_settle(&rig, &rig.leases[0], STORE_RELEASE, time_wall_ms() + 500, NULL);
+	}
+	rig_turn(&rig, 1000);
+	assert_int_equal(rig_list(&rig, &(struct store_filter){.lane = STR("a.example")}),
+	                 MESSAGES);
+	rig_turn(&rig, 5000);
+	assert_int_equal(rig_list(&rig, &(struct store_filter){.lane = STR("a.example")}), 0);
+	assert_int_equal(rig_list(&rig, &(struct store_filter){.lane = STR("example.com")}),
+	                 MESSAGES);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -152,6 +182,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(a_full_worker_does_not_stop_the_queue),
+		CASE(what_a_dead_lane_holds_expires),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
