@@ -205,7 +205,10 @@ take_back(struct conn *c, struct job *j, struct reply r)
 	if (j == NULL)
 		return;
 	j->conn = NULL;
-	if (j->mail.sent) {
+	if (mail_is_settled(&j->mail)) { /* it only waited for replies that nobody needs */
+		note_facts(c, j);
+		job_done(j);
+	} else if (j->mail.sent) {
 		buf_addz(&text, lost_after);
 		buf_add(&text, str_sub(r.text, 0, REPLY_TEXT_MAX - sizeof lost_after));
 		r = (struct reply){.code = 451, .status = {4, 4, 2}, .text = buf_str(&text)};

@@ -289,9 +289,12 @@ other_is_up(const struct destination *d, const struct conn *c)
 	return false;
 }
 
+/* The last word counts, but no 521 after a temporary one: it speaks for its host alone (RFC 7504). */
 static void
 remember(struct destination *d, const struct conn *c, struct reply r)
 {
+	if (d->failing && reply_is_temporary(d->failure) && !reply_is_temporary(r))
+		return;
 	buf_clear(&d->failure_text);
 	buf_add(&d->failure_text, r.text);
 	d->failure = r;

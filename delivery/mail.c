@@ -38,6 +38,12 @@ mail_count(const struct mail *m, enum target_state state)
 	return n;
 }
 
+bool
+mail_is_settled(const struct mail *m)
+{
+	return mail_count(m, TARGET_DONE) == m->n;
+}
+
 /* Keep the text once; recipients that share a reply share it. */
 static uint32_t
 keep(struct mail *m, struct str text)

@@ -46,6 +46,7 @@ void mail_free(struct mail *m); /* replies and targets; closes `fd` */
 
 /* Targets in `state`. */
 size_t mail_count(const struct mail *m, enum target_state state);
+bool   mail_is_settled(const struct mail *m); /* each target has its reply */
 
 /* Final reply of one target; of all that are not done; of those in one state. */
 void mail_settle(struct mail *m, struct target *t, struct reply r);

@@ -127,10 +127,15 @@ begin(struct client *c, struct transaction *t, struct mail *m)
 {
 	*t = (struct transaction){.mail = m};
 	m->dsn = c->hello.dsn;
+	m->sent = false; /* an earlier transaction's dot has had its reply */
 	if (c->rset) {
 		buf_addz(&c->out, "RSET\r\n");
 		client_ask(c, STEP_RSET);
 		c->rset = false;
+		if (!c->hello.pipelining) { /* MAIL goes out when RSET is answered */
+			client_flush(c);
+			return;
+		}
 	}
 	write_mail(c, m);
 	if (c->hello.pipelining) {
@@ -227,8 +232,12 @@ is_odd(struct client *c, struct reply r, const char *command)
 void
 got_rset(struct client *c, struct reply r)
 {
-	if (!reply_is_ok(r))
+	if (!reply_is_ok(r)) {
 		client_failf(c, STAGE_MAIL, "%.*s refuses RSET", (int)c->conf.name.n, c->conf.name.p);
+	} else if (!c->hello.pipelining) {
+		write_mail(c, c->now.mail);
+		client_flush(c);
+	}
 }
 
 void
@@ -262,11 +271,15 @@ answered_target(struct transaction *t)
 	return t->answered < t->asked ? &m->targets[t->answered++] : NULL;
 }
 
-/* 452 after some were taken: "too many recipients", the others may come in the next transaction (section 4.5.3.1.10). */
+/*
+ * 452, or as of old 552, after some were taken: "too many recipients", the others may
+ * come in the next transaction (section 4.5.3.1.10).
+ */
 static bool
 is_too_many(const struct transaction *t, struct reply r)
 {
-	return r.code == 452 && t->n_accepted > 0 && (r.status[0] == 0 || r.status[1] == 5);
+	return (r.code == 452 || r.code == 552) && t->n_accepted > 0 &&
+	       (r.status[0] == 0 || r.status[1] == 5);
 }
 
 static void
