@@ -17,6 +17,7 @@ enum {
 	WAIT_LIMIT_MS = 10 * 60 * 1000, /* for a connection: longer than one host's greeting */
 	TOTAL_LIMIT_MS = 60 * 60 * 1000, /* a server that takes an octet a minute gets no more */
 	OUTCOME_MAX = 1536 * 1024,
+	REPLY_HEAD = 15, /* "550 5.255.255 " and the line's end */
 };
 
 static size_t
@@ -69,17 +70,32 @@ count(struct worker *w, const struct mail *m)
 	}
 }
 
+/*
+ * With very many recipients the texts are cut, so that no reply is left out: who has
+ * none is tried again, though he may have the message.
+ */
+static void
+add_replies(struct buf *out, const struct mail *m)
+{
+	size_t share = m->n > 0 ? OUTCOME_MAX / m->n : 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		struct reply r = mail_reply(m, i);
+
+		r.text = str_sub(r.text, 0, share > REPLY_HEAD ? share - REPLY_HEAD : 0);
+		if (i > 0)
+			buf_addc(out, '\n');
+		reply_format(out, r);
+	}
+}
+
 void
 job_done(struct job *j)
 {
 	struct buf          replies = BUF(OUTCOME_MAX);
 	struct wire_outcome o = {.id = j->id, .part = j->part, .token = j->token};
 
-	for (size_t i = 0; i < j->mail.n; i++) {
-		if (i > 0)
-			buf_addc(&replies, '\n');
-		reply_format(&replies, mail_reply(&j->mail, i));
-	}
+	add_replies(&replies, &j->mail);
 	o.scope = (uint8_t)j->mail.scope;
 	o.relayed_dsn = j->mail.dsn;
 	o.replies = buf_str(&replies);
