@@ -50,9 +50,9 @@ setup_file_edit(struct buf *out, struct str text, struct str hostname, struct st
 	struct str line, rest;
 	bool       has_name = hostname.n == 0;
 
+	if (text.n > 0 && text.p[text.n - 1] == '\n')
+		text.n--; /* a line end ends a line, it begins none */
 	while (str_cut(&text, '\n', &line)) {
-		if (line.n == 0 && text.n == 0)
-			break; /* what follows the last line end */
 		rest = line;
 		if (hostname.n > 0 && str_eq(str_word(&rest), STR("hostname"))) {
 			if (!has_name)

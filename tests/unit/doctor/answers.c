@@ -119,7 +119,7 @@ ask(void *arg, struct fact *f)
 	struct answers   *a = arg;
 	struct dns_record records[RECORDS];
 	struct look l = {buf_str(&f->name), f->server, f->type, records, 0, false, false, STR_NONE};
-	struct buf        name = BUF(4096);
+	struct buf  name = BUF(4096);
 	struct dns_answer answer = {.records = records, .why = "stand-in"};
 
 	fact_name(&name, f);

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: ISC */
+/* The criteria of each check, with answers from a table: one good world, one change a row. */
+#include "doctor/exam.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dkim/key.h"
+#include "doctor/report.h"
+#include "tests/unit/check.h"
+#include "tests/unit/doctor/answers.h"
+
+enum { TEXT_LIMIT = 1 << 20 };
+
+/* "KEY" stands for the record of our key, "OTHER" for that of another. */
+static const char good[] =
+	"10.2.0.192.in-addr.arpa PTR mail.s.example\n"
+	"7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa PTR mail.s.example\n"
+	"mail.s.example A 192.0.2.10\n"
+	"mail.s.example AAAA 2001:db8::7\n"
+	"mail.s.example TXT v=spf1 a -all\n"
+	"s.example MX 10 mx.s.example\n"
+	"s.example NS ns1.s.example\n"
+	"s.example NS ns2.s.example\n"
+	"s.example TXT v=spf1 ip4:192.0.2.10 ip6:2001:db8::7 -all\n"
+	"mx.s.example A 192.0.2.20\n"
+	"ns1.s.example A 192.0.2.51\n"
+	"ns2.s.example A 192.0.2.52\n"
+	"k1._domainkey.s.example TXT KEY\n"
+	"_dmarc.s.example TXT v=DMARC1; p=reject; rua=mailto:d@s.example\n"
+	"2.0.0.127.zen.spamhaus.org A 127.0.0.2\n"
+	"2.0.0.127.bl.spamcop.net A 127.0.0.2\n"
+	"dbltest.com.dbl.spamhaus.org A 127.0.1.2\n";
+
+#define PTR6 "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2"
+
+/* clang-format off */
+static const struct {
+	const char       *name;
+	const char       *without; /* lines that begin so are left out; "|" between two */
+	const char       *with;    /* lines that come in addition */
+	const char       *id;
+	enum check_status want;    /* of any finding of that id: the worst */
+} rows[] = {
+	{"all is well", "", "", "ptr.exists", CHECK_PASS},
+	{"all is well", "", "", "ptr.single", CHECK_PASS},
+	{"all is well", "", "", "ptr.fcrdns", CHECK_PASS},
+	{"all is well", "", "", "ptr.generic", CHECK_PASS},
+	{"all is well", "", "", "ehlo.resolves", CHECK_PASS},
+	{"all is well", "", "", "ehlo.match", CHECK_PASS},
+	{"all is well", "", "", "spf.record", CHECK_PASS},
+	{"all is well", "", "", "spf.auth", CHECK_PASS},
+	{"all is well", "", "", "spf.helo", CHECK_PASS},
+	{"all is well", "", "", "spf.lookups", CHECK_PASS},
+	{"all is well", "", "", "spf.void", CHECK_PASS},
+	{"all is well", "", "", "spf.all", CHECK_PASS},
+	{"all is well", "", "", "spf.style", CHECK_PASS},
+	{"all is well", "", "", "dkim.record", CHECK_PASS},
+	{"all is well", "", "", "dkim.match", CHECK_PASS},
+	{"all is well", "", "", "dkim.bits", CHECK_PASS},
+	{"all is well", "", "", "dkim.flags", CHECK_PASS},
+	{"all is well", "", "", "dkim.all-ns", CHECK_PASS},
+	{"all is well", "", "", "dkim.sign", CHECK_PASS},
+	{"all is well", "", "", "dmarc.record", CHECK_PASS},
+	{"all is well", "", "", "dmarc.policy", CHECK_PASS},
+	{"all is well", "", "", "dmarc.rua", CHECK_PASS},
+	{"all is well", "", "", "dmarc.align", CHECK_PASS},
+	{"all is well", "", "", "bounce.mx", CHECK_PASS},
+	{"all is well", "", "", "dnsbl.ip", CHECK_PASS},
+	{"all is well", "", "", "dnsbl.domain", CHECK_PASS},
+	{"all is well", "", "", "net.ipv6", CHECK_PASS},
+
+	{"no answer is no judgement", "10.2.0", "10.2.0.192.in-addr.arpa TIMEOUT", "ptr.exists", CHECK_SKIP},
+	{"no answer is no judgement", "s.example TXT", "s.example TIMEOUT", "spf.record", CHECK_SKIP},
+	{"no answer is no judgement", "s.example TXT", "s.example TIMEOUT", "spf.auth", CHECK_SKIP},
+	{"no answer is no judgement", "k1", "k1._domainkey.s.example TIMEOUT", "dkim.record", CHECK_SKIP},
+	{"no answer is no judgement", "_dmarc", "_dmarc.s.example TIMEOUT", "dmarc.record", CHECK_SKIP},
+	{"no answer is no judgement", "s.example MX", "s.example TIMEOUT", "bounce.mx", CHECK_SKIP},
+
+	{"no v6 reverse name", PTR6, "", "ptr.exists", CHECK_FAIL},
+	{"no v6 reverse name", PTR6, "", "net.ipv6", CHECK_FAIL},
+	{"v6 name does not lead back", "mail.s.example AAAA", "mail.s.example AAAA 2001:db8::8", "ptr.fcrdns", CHECK_FAIL},
+	{"PTR by CNAME (RFC 2317)", "10.2.0", "10.2.0.192.in-addr.arpa CNAME 10.sub.example\n10.sub.example PTR mail.s.example", "ptr.fcrdns", CHECK_PASS},
+	{"one of two names leads back", "", "10.2.0.192.in-addr.arpa PTR other.s.example", "ptr.fcrdns", CHECK_PASS},
+	{"amazon", "10.2.0", "10.2.0.192.in-addr.arpa PTR ec2-1.eu.compute.amazonaws.com", "ptr.generic", CHECK_WARN},
+	{"two octets", "10.2.0", "10.2.0.192.in-addr.arpa PTR h-192-10.s.example", "ptr.generic", CHECK_WARN},
+	{"one octet", "10.2.0", "10.2.0.192.in-addr.arpa PTR mx10.s.example", "ptr.generic", CHECK_PASS},
+	{"a firm called pool", "10.2.0", "10.2.0.192.in-addr.arpa PTR mail.pool.example", "ptr.generic", CHECK_PASS},
+
+	{"8 lookups", "s.example TXT", "s.example TXT v=spf1 ip4:192.0.2.10 ip6:2001:db8::7 a:mail.s.example a:mail.s.example a:mail.s.example a:mail.s.example"
+	 " a:mail.s.example a:mail.s.example a:mail.s.example a:mail.s.example -all", "spf.lookups", CHECK_WARN},
+	{"7 lookups", "s.example TXT", "s.example TXT v=spf1 ip4:192.0.2.10 ip6:2001:db8::7 a:mail.s.example a:mail.s.example a:mail.s.example a:mail.s.example"
+	 " a:mail.s.example a:mail.s.example a:mail.s.example -all", "spf.lookups", CHECK_PASS},
+	{"softfail at the end is fine", "s.example TXT", "s.example TXT v=spf1 ip4:192.0.2.10 ip6:2001:db8::7 ~all", "spf.all", CHECK_PASS},
+	{"redirect's all counts", "s.example TXT", "s.example TXT v=spf1 redirect=r.example\nr.example TXT v=spf1 ip4:192.0.2.10 ip6:2001:db8::7 +all", "spf.all", CHECK_FAIL},
+	{"macros", "s.example TXT", "s.example TXT v=spf1 ip4:192.0.2.10 ip6:2001:db8::7 exists:%{i}.s.example -all", "spf.style", CHECK_WARN},
+	{"v6 not allowed", "s.example TXT", "s.example TXT v=spf1 ip4:192.0.2.10 -all", "spf.auth", CHECK_FAIL},
+
+	{"key folded by the panel", "k1", "k1._domainkey.s.example TXT FOLDED", "dkim.match", CHECK_PASS},
+	{"another key", "k1", "k1._domainkey.s.example TXT OTHER", "dkim.match", CHECK_FAIL},
+	{"another key", "k1", "k1._domainkey.s.example TXT OTHER", "dkim.record", CHECK_PASS},
+	{"another key", "k1", "k1._domainkey.s.example TXT OTHER", "dkim.sign", CHECK_FAIL},
+	{"p= missing", "k1", "k1._domainkey.s.example TXT v=DKIM1; k=rsa", "dkim.record", CHECK_FAIL},
+	{"revoked", "k1", "k1._domainkey.s.example TXT v=DKIM1; p=", "dkim.record", CHECK_FAIL},
+	{"not base64", "k1", "k1._domainkey.s.example TXT v=DKIM1; p=MII!", "dkim.record", CHECK_FAIL},
+	{"parentheses", "k1", "k1._domainkey.s.example TXT (v=DKIM1; p=MIIB)", "dkim.record", CHECK_FAIL},
+	{"no tag", "k1", "k1._domainkey.s.example TXT v=DKIM1; rsa; p=MIIB", "dkim.record", CHECK_FAIL},
+	{"version 2", "k1", "k1._domainkey.s.example TXT v=DKIM2; p=MIIB", "dkim.record", CHECK_FAIL},
+	{"one server is behind", "", "@192.0.2.52 k1._domainkey.s.example TXT v=DKIM1; p=", "dkim.all-ns", CHECK_WARN},
+	{"servers are silent", "ns1|ns2", "", "dkim.all-ns", CHECK_SKIP},
+
+	{"DMARC of the parent", "_dmarc", "_dmarc.example TXT v=DMARC1; p=reject; sp=none; rua=mailto:d@s.example", "dmarc.record", CHECK_PASS},
+	{"sp of the parent", "_dmarc", "_dmarc.example TXT v=DMARC1; p=reject; sp=none; rua=mailto:d@s.example", "dmarc.policy", CHECK_WARN},
+	{"parent has two", "_dmarc", "_dmarc.example TXT v=DMARC1; p=reject\n_dmarc.example TXT v=DMARC1; p=none", "dmarc.record", CHECK_FAIL},
+	{"p in front", "_dmarc", "_dmarc.s.example TXT p=reject; v=DMARC1", "dmarc.record", CHECK_FAIL},
+	{"consent given", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; rua=mailto:d@r.test!5m\ns.example._report._dmarc.r.test TXT v=DMARC1", "dmarc.rua", CHECK_PASS},
+	{"consent by wildcard missing", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; rua=mailto:d@r.test", "dmarc.rua", CHECK_FAIL},
+	{"reports to the parent", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; rua=mailto:d@sub.s.example", "dmarc.rua", CHECK_PASS},
+
+	{"list answers for v6", "", PTR6 ".zen.spamhaus.org A 127.0.0.2", "dnsbl.ip", CHECK_FAIL},
+	{"parked list", "2.0.0.127", "2.0.0.127.zen.spamhaus.org A 203.0.113.1\n10.2.0.192.zen.spamhaus.org A 203.0.113.1", "dnsbl.ip", CHECK_SKIP},
+	{"asked too much", "2.0.0.127", "10.2.0.192.zen.spamhaus.org A 127.255.255.255", "dnsbl.ip", CHECK_SKIP},
+};
+/* clang-format on */
+
+struct fixture {
+	struct key          *key, *other;
+	struct buf           pem, record, other_record, folded;
+	struct dkim_key_conf key_conf;
+	struct dkim_conf     dkim;
+	struct config        config;
+	struct addr          sources[2];
+	struct str           domain;
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *x = calloc(1, sizeof *x);
+
+	x->key = key_create(KEY_RSA);
+	x->other = key_create(KEY_RSA);
+	buf_init(&x->pem, TEXT_LIMIT);
+	buf_init(&x->record, TEXT_LIMIT);
+	buf_init(&x->other_record, TEXT_LIMIT);
+	buf_init(&x->folded, TEXT_LIMIT);
+	key_format_pem(x->key, &x->pem);
+	key_format_record(x->key, &x->record);
+	key_format_record(x->other, &x->other_record);
+	for (size_t i = 0; i < x->record.n; i++)
+		buf_addf(&x->folded, "%s%c", i > 40 && i % 60 == 0 ? " \t" : "", x->record.p[i]);
+	x->key_conf = (struct dkim_key_conf){STR("k1"), STR("/nonexistent/k1.pem"), KEY_RSA,
+	                                     buf_str(&x->pem)};
+	x->dkim = (struct dkim_conf){.domain = STR("s.example"), .keys = &x->key_conf, .n_keys = 1};
+	x->config = (struct config){.hostname = STR("mail.s.example"),
+	                            .dkim = &x->dkim,
+	                            .n_dkim = 1,
+	                            .dkim_sign = true,
+	                            .spool = STR("/nonexistent")};
+	x->config.outbound.port = 25;
+	x->domain = STR("s.example");
+	assert_true(addr_parse(STR("192.0.2.10"), &x->sources[0]));
+	assert_true(addr_parse(STR("2001:db8::7"), &x->sources[1]));
+	*state = x;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *x = *state;
+
+	key_destroy(x->key);
+	key_destroy(x->other);
+	buf_free(&x->pem);
+	buf_free(&x->record);
+	buf_free(&x->other_record);
+	buf_free(&x->folded);
+	free(x);
+	return 0;
+}
+
+static void
+add_lines(const struct fixture *x, struct answers *a, struct str text, struct str without)
+{
+	struct str line, rest, prefix;
+
+	while (str_cut(&text, '\n', &line)) {
+		struct buf out = BUF(TEXT_LIMIT);
+		bool       skip = false;
+		ptrdiff_t  last = str_rfind(line, ' ');
+		struct str word = str_skip(line, (size_t)(last + 1));
+
+		for (rest = without; str_cut(&rest, '|', &prefix);)
+			skip = skip || (prefix.n > 0 && str_starts(line, prefix));
+		buf_add(&out, str_sub(line, 0, (size_t)(last + 1)));
+		buf_add(&out, str_eq(word, STR("KEY"))      ? buf_str(&x->record)
+		              : str_eq(word, STR("OTHER"))  ? buf_str(&x->other_record)
+		              : str_eq(word, STR("FOLDED")) ? buf_str(&x->folded)
+		                                            : word);
+		if (!skip && line.n > 0)
+			answers_add(a, buf_str(&out));
+		buf_free(&out);
+	}
+}
+
+static struct exam
+examine(const struct fixture *x, struct answers *a)
+{
+	struct exam e = {.config = &x->config,
+	                 .facts = answers_facts(a),
+	                 .sources = x->sources,
+	                 .n_sources = 2,
+	                 .domains = &x->domain,
+	                 .n_domains = 1,
+	                 .quick = true};
+
+	return e;
+}
+
+static void
+test_criteria(void **state)
+{
+	const struct fixture *x = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct answers    a;
+		struct exam       e;
+		struct finding   *f;
+		char              name[200];
+		size_t            found = 0;
+		enum check_status worst = CHECK_PASS;
+
+		answers_init(&a);
+		/* what only one server says must come before what all say */
+		add_lines(x, &a, str_of(rows[i].with), STR_NONE);
+		add_lines(x, &a, STR(good), str_of(rows[i].without));
+		e = examine(x, &a);
+		assert_true(exam_run(&e));
+		LIST_EACH(&e.findings, f, struct finding, link)
+			if (strcmp(f->id, rows[i].id) == 0) {
+				found++;
+				worst = f->status > worst ? f->status : worst;
+			}
+		snprintf(name, sizeof name, "%s: %s", rows[i].name, rows[i].id);
+		check_int(name, found > 0, 1);
+		check_text(name, str_of(check_status_name(worst)), check_status_name(rows[i].want));
+		exam_free(&e);
+		facts_destroy(e.facts);
+		answers_free(&a);
+	}
+}
+
+/* The verdict, the lines to paste, and each cure only once. */
+static void
+test_report(void **state)
+{
+	const struct fixture *x = *state;
+	struct answers        a;
+	struct exam           e;
+	struct buf            text = BUF(TEXT_LIMIT), json = BUF(TEXT_LIMIT);
+
+	answers_init(&a);
+	add_lines(x, &a, STR(good), STR("10.2.0|s.example TXT"));
+	e = examine(x, &a);
+	assert_true(exam_run(&e));
+	report_text(&e, &text, false);
+	report_json(&e, &json);
+	assert_true(str_find_str(buf_str(&text), STR("refused: Gmail 550")) > 0);
+	assert_true(str_find_str(buf_str(&text),
+	                         STR("10.2.0.192.in-addr.arpa. 3600 IN PTR mail.s.example.")) > 0);
+	/* three checks miss the SPF record; the cure is told once */
+	ptrdiff_t at = str_find_str(buf_str(&text), STR("s.example. 3600 IN TXT \"v=spf1 ip4"));
+	assert_true(at > 0);
+	assert_true(str_find_str(str_skip(buf_str(&text), (size_t)at + 10),
+	                         STR("s.example. 3600 IN TXT \"v=spf1 ip4")) < 0);
+	assert_true(str_find_str(buf_str(&json), STR("\"id\":\"ptr.exists\"")) > 0);
+	buf_free(&text);
+	buf_free(&json);
+	exam_free(&e);
+	facts_destroy(e.facts);
+	answers_free(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_criteria),
+		cmocka_unit_test(test_report),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
