@@ -63,7 +63,7 @@ wants_write(const struct stream *s)
 		return s->plain > 0;
 	case PHASE_OPEN:
 	case PHASE_ENDING:
-		return s->read_writes || (s->out.n > 0 && !s->write_reads);
+		return (s->read_writes && !s->paused) || (s->out.n > 0 && !s->write_reads);
 	case PHASE_HANDSHAKE:
 		return s->read_writes;
 	case PHASE_DEAD:

@@ -243,6 +243,16 @@ set_name(SSL *ssl, char *name)
 	       SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
+/* "[192.0.2.1]", "[IPv6:2001:db8::1]": a host in mail; certificates know no brackets. */
+static struct str
+without_brackets(struct str name)
+{
+	if (!str_starts(name, STR("[")) || !str_ends(name, STR("]")))
+		return name;
+	name = str_sub(name, 1, name.n - 2);
+	return str_istarts(name, STR("IPv6:")) ? str_skip(name, 5) : name;
+}
+
 SSL *
 tls_client_ssl(struct tls_client *c, struct str name)
 {
@@ -253,6 +263,7 @@ tls_client_ssl(struct tls_client *c, struct str name)
 	if (ssl == NULL || SSL_set_ex_data(ssl, peer_index(), p) != 1)
 		abort();
 	load_system(c);
+	name = without_brackets(name);
 	if (str_ends(name, STR(".")))
 		name.n--;
 	c->refs++;

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "lib/net/stream_inner.h"
 #include "lib/util/mem.h"
 #include "tests/unit/net/ends.h"
 
@@ -114,6 +116,24 @@ nothing_is_read_while_paused(void **state)
 	stream_resume(f->b.s);
 	end_wait_octets(&f->b, 3);
 	assert_got(&f->b, "one");
+}
+
+/* TLS may have to write before it can read on; a socket that can be written would wake us for ever. */
+static void
+a_paused_stream_does_not_spin(void **state)
+{
+	struct fixture *f = *state;
+	clock_t         before;
+
+	stream_pause(f->b.s);
+	f->b.s->read_writes = true;
+	stream_arm(f->b.s);
+	before = clock();
+	loop_run_ms(f->loop, 200);
+	assert_in_range((clock() - before) * 1000 / CLOCKS_PER_SEC, 0, 100);
+	say(&f->a, "one");
+	stream_resume(f->b.s);
+	end_wait_octets(&f->b, 3);
 }
 
 static void
@@ -419,6 +439,7 @@ main(void)
 		T(addresses_are_known),
 		T(the_end_comes_after_the_input),
 		T(nothing_is_read_while_paused),
+		T(a_paused_stream_does_not_spin),
 		T(resuming_tells_of_input_that_waits),
 		T(input_that_nobody_takes_is_bounded),
 		T(taking_a_little_makes_room),

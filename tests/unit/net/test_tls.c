@@ -267,6 +267,22 @@ sessions_are_resumed_by_name(void **state)
 	}
 }
 
+/* RFC 6066 section 3: no addresses; a server may end the handshake for one. */
+static void
+an_address_literal_is_no_server_name(void **state)
+{
+	static const char *const names[] = {"192.0.2.1", "[192.0.2.1]", "[IPv6:2001:db8::1]"};
+	struct fixture          *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		assert_true(stream_tls_connect(f->client.s, f->trusting, str_of(names[i])));
+		end_wait_octets(&f->server, 100); /* the first flight */
+		assert_int_equal(str_find_str(buf_str(&f->server.got), STR("192.0.2.1")), -1);
+		assert_int_equal(str_find_str(buf_str(&f->server.got), STR("2001:db8")), -1);
+		again(f);
+	}
+}
+
 static void
 both_ends_export_the_same_octets(void **state)
 {
@@ -495,6 +511,7 @@ main(void)
 		T(names_choose_the_certificate),
 		T(an_unknown_issuer_is_told_not_refused),
 		T(sessions_are_resumed_by_name),
+		T(an_address_literal_is_no_server_name),
 		T(both_ends_export_the_same_octets),
 		T(a_peer_that_speaks_no_tls_is_an_error),
 		T(a_peer_that_leaves_the_handshake_is_an_error),
