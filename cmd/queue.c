@@ -6,22 +6,15 @@
  * daemon list, show and cat read the spool themselves; a child process answers
  * in the daemon's place, so that there is one way to print.
  */
-#include "queue/queue.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/daemon.h"
-#include "lib/proc/config.h"
+#include "cmd/export.h"
+#include "cmd/offline.h"
 #include "lib/proc/control.h"
-#include "lib/proc/lock.h"
 
 static const struct column list_columns[] = {
 	{"id", "ID", SHOW_TEXT, true},
@@ -58,59 +51,6 @@ static const struct column facts[] = {
 };
 
 enum { VALUE_MAX = 64 * 1024, RCPT_CELLS = ARRAY_LEN(rcpt_columns) };
-
-/* ---- without a daemon ---- */
-
-static int
-open_spool(struct cmd *c)
-{
-	struct config *conf = cmd_load(c);
-	struct buf     why = BUF(1024);
-	int            dirfd, lock;
-	char          *path;
-
-	if (conf == NULL)
-		return -1;
-	path = str_dup(conf->spool);
-	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0) {
-		buf_addf(&why, "the daemon is not running, and its spool %s cannot be read: %s",
-		         path, strerror(errno));
-	} else if ((lock = lock_take(dirfd, &why)) < 0) {
-		/* Somebody works on it: then it was not the time to look. */
-		close(dirfd);
-		dirfd = -1;
-	}
-	if (dirfd < 0)
-		cmd_error("queue", buf_z(&why), "try again as root, or start the daemon");
-	free(path);
-	config_unref(conf);
-	buf_free(&why);
-	return dirfd;
-}
-
-/* The child has the spool and answers one request; -1 after saying why. */
-static int
-start_offline(struct cmd *c, struct buf *request, pid_t *child)
-{
-	int dirfd = open_spool(c);
-	int sv[2];
-
-	if (dirfd < 0)
-		return -1;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0 || (*child = fork()) < 0) {
-		cmd_error("queue", strerror(errno), NULL);
-		close(dirfd);
-		return -1;
-	}
-	if (*child == 0) {
-		close(sv[0]);
-		_exit(queue_offline(dirfd, buf_z(request), sv[1]));
-	}
-	close(dirfd);
-	close(sv[1]);
-	return sv[0];
-}
 
 /* ---- show ---- */
 
@@ -205,6 +145,12 @@ cmd_queue(struct cmd *c)
 	pid_t       child = 0;
 	int         code = CMD_FAILED;
 
+	if (str_eq(verb, STR("export")))
+		return queue_export(c);
+	if (str_eq(verb, STR("import")))
+		return queue_import(c);
+	if (str_eq(verb, STR("fsck")))
+		return queue_check(c);
 	buf_addz(&request, "queue");
 	control_add_word(&request, verb);
 	for (; word != NULL; word = cmd_word(c))
@@ -214,7 +160,7 @@ cmd_queue(struct cmd *c)
 		return cmd_usage(c, "that is too long; use a filter");
 	c->connection = daemon_connect(c);
 	if (c->connection < 0 && errno != EACCES && reads_only(verb)) {
-		c->connection = start_offline(c, &request, &child);
+		c->connection = offline_start(c, &request, &child, &code);
 		if (c->connection < 0)
 			goto out;
 	}

@@ -3,7 +3,8 @@
  * core - what the files of the queue role share, above the store.
  *
  * intake.c talks to smtpd, dispatch.c to delivery, outcome.c decides what a reply
- * means, report.c sends bounces, request.c answers commands, pause.c remembers what is paused.
+ * means, report.c sends bounces, request.c answers commands, import.c takes in
+ * mail of another host, pause.c remembers what is paused.
  */
 #ifndef QUEUE_CORE_H
 #define QUEUE_CORE_H
@@ -35,7 +36,7 @@ struct queue {
 	struct store    *store; /* NULL until open, and after the end */
 	struct dispatch *dispatch;
 	struct intake   *intake;
-	struct list      requests;
+	struct list      requests, imports;
 	struct store_stats last;  /* what the store last counted */
 	unsigned         n_watchers; /* requests that want to hear of every outcome */
 	struct pauses    pauses;
@@ -145,5 +146,10 @@ struct kv;
 void requests_tell(struct queue *q, const struct kv *fields);
 void request_start(struct queue *q, struct str request, int fd);
 void requests_end(struct queue *q);
+
+/* ---- import.c ---- */
+
+void import_start(struct queue *q, int fd);
+void imports_end(struct queue *q);
 
 #endif

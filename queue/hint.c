@@ -292,3 +292,19 @@ hint_load(struct disk *d, struct segment *g)
 	free(data);
 	return true;
 }
+
+enum hint_state
+hint_look(struct disk *d, struct segment *g)
+{
+	struct head h;
+	char        name[NAME_MAX_SPOOL];
+	uint8_t    *data = NULL;
+	bool        good;
+
+	segment_hint_name(name, g);
+	if (faccessat(d->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+		return HINT_NONE;
+	good = read_file(d, g, &h, &data);
+	free(data);
+	return good ? HINT_GOOD : HINT_BAD;
+}

@@ -52,8 +52,10 @@ on_state(void *arg, enum store_state state, const char *why)
 
 	q->state = state;
 	snprintf(q->state_why, sizeof q->state_why, "%s", why);
-	if (q->role == NULL)
+	if (q->role == NULL) {
+		q->ready = true;
 		return;
+	}
 	if (state == STORE_OPEN)
 		log_info(ev("intake"), kv("state", "open"));
 	else
@@ -205,6 +207,7 @@ drain_step(void *arg)
 	}
 	q->closing = true;
 	requests_end(q);
+	imports_end(q);
 	dispatch_destroy(q->dispatch);
 	q->dispatch = NULL;
 	if (q->store == NULL) {
@@ -295,8 +298,10 @@ queue_main(unsigned index)
 
 	q->dirfd = -1;
 	list_init(&q->requests);
+	list_init(&q->imports);
 	code = role_run(ROLE_QUEUE, index, &hooks, q);
 	requests_end(q);
+	imports_end(q);
 	if (q->store == NULL)
 		destroy(q);
 	return code;
@@ -321,9 +326,10 @@ queue_offline(int dirfd, const char *request, int fd)
 	int           code = 1;
 
 	list_init(&q->requests);
+	list_init(&q->imports);
 	q->dirfd = dirfd;
 	q->loop = loop_create();
-	if (open_store(q, true, &why)) {
+	if (open_store(q, !str_starts(str_of(request), STR("queue put")), &why)) {
 		request_start(q, str_of(request), fd);
 		loop_run(q->loop);
 		store_close(q->store, offline_closed, q);

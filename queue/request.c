@@ -24,6 +24,7 @@ enum {
 	OUT_MAX = 4 * 1024 * 1024,
 	PAGE_BYTES = 64 * 1024,
 	IDS_MAX = 4096,
+	EXPORT_ENVELOPE = 256 * 1024, /* a cell must hold it, escaped */
 	EXIT_OK = 0,
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
@@ -47,10 +48,11 @@ struct request {
 	enum store_action   action;
 	const char         *verb;
 	size_t              limit, shown;
-	bool                all, dry_run, show;
+	bool                all, dry_run, show, export;
 	bool                busy;     /* the store will call back */
 	bool                ended;    /* all is in `out` */
 	bool                dead;     /* the reader is gone */
+	bool                body_wanted; /* export: of the message listed last */
 	bool                watching; /* rows come with each outcome, until the reader goes */
 	int                 body_fd;
 	uint64_t            body_left, body_at;
@@ -96,6 +98,7 @@ end(struct request *r, int code, const char *text)
 	r->ended = true;
 }
 
+static void next_body(struct request *r);
 static void next_page(struct request *r);
 static void next_piece(struct request *r);
 
@@ -252,6 +255,7 @@ show_rcpt(struct request *r, const struct envelope *e, const struct store_row_pa
 	const char *state = row_state(r, p, &due_ms, &why);
 
 	control_cell(&r->out, "kind", STR("rcpt"));
+	control_cell_int(&r->out, "rcpt", rc->index);
 	control_cell(&r->out, "to", rc->index < e->n_rcpts ? e->rcpts[rc->index].to : STR("?"));
 	control_cell(&r->out, "lane", p->lane);
 	control_cell(&r->out, "state",
@@ -287,6 +291,26 @@ show_row(struct request *r, const struct store_row *row, const struct envelope *
 			show_rcpt(r, e, &row->parts[i], &row->parts[i].rcpts[k]);
 }
 
+/* A message for another host: what is known of it; its body follows unless it is gone by then. */
+static void
+export_row(struct request *r, const struct store_row *row, const struct envelope *e)
+{
+	bool fits = row->envelope.n <= EXPORT_ENVELOPE;
+
+	control_cell(&r->out, "kind", STR("export"));
+	id_cell(&r->out, "id", row->id);
+	control_cell_int(&r->out, "at", (int64_t)r->cursor.at);
+	control_cell_int(&r->out, "of", (int64_t)r->cursor.n);
+	control_cell_int(&r->out, "size", (int64_t)row->size);
+	control_cell(&r->out, "envelope", fits ? row->envelope : STR_NONE);
+	control_row_end(&r->out);
+	for (size_t i = 0; i < row->n_parts; i++)
+		for (size_t k = 0; k < row->parts[i].n_rcpts && fits; k++)
+			show_rcpt(r, e, &row->parts[i], &row->parts[i].rcpts[k]);
+	r->body_at = row->id;
+	r->body_wanted = true;
+}
+
 static void
 finish_list(struct request *r)
 {
@@ -309,7 +333,9 @@ on_row(void *arg, const struct store_row *row)
 
 	if (row == NULL) {
 		r->busy = false;
-		if (r->cursor.end || r->shown == r->limit)
+		if (r->body_wanted)
+			next_body(r);
+		else if (r->cursor.end || r->shown == r->limit)
 			finish_list(r);
 		step_soon(r);
 		return false;
@@ -317,12 +343,14 @@ on_row(void *arg, const struct store_row *row)
 	if (row->envelope.n > 0 && !envelope_parse(&e, row->envelope))
 		e = (struct envelope){0};
 	r->shown++;
-	if (r->show)
+	if (r->export)
+		export_row(r, row, &e);
+	else if (r->show)
 		show_row(r, row, &e);
 	else
 		list_row(r, row, &e);
 	envelope_free(&e);
-	return !r->dead && r->shown < r->limit && r->out.n < PAGE_BYTES;
+	return !r->dead && !r->export && r->shown < r->limit && r->out.n < PAGE_BYTES;
 }
 
 static void
@@ -332,7 +360,17 @@ next_page(struct request *r)
 	store_list(r->q->store, &r->filter, &r->cursor, on_row, r);
 }
 
-/* ---- cat ---- */
+/* ---- bodies: cat and export ---- */
+
+/* An export goes on with the next message. */
+static void
+end_body(struct request *r)
+{
+	if (!r->export)
+		end(r, EXIT_OK, "");
+	else if (r->cursor.end || r->shown == r->limit)
+		finish_list(r);
+}
 
 static void
 next_piece(struct request *r)
@@ -350,7 +388,7 @@ next_piece(struct request *r)
 	if (r->body_left == 0 || n <= 0) {
 		close(r->body_fd);
 		r->body_fd = -1;
-		end(r, EXIT_OK, "");
+		end_body(r);
 	}
 	step_soon(r);
 }
@@ -362,6 +400,12 @@ on_body(void *arg, const struct store_chunk *chunk)
 
 	r->busy = false;
 	step_soon(r);
+	if (chunk == NULL && r->export) {
+		control_cell(&r->out, "kind", STR("gone"));
+		control_row_end(&r->out);
+		end_body(r);
+		return;
+	}
 	if (chunk == NULL) {
 		end(r, EXIT_FAILED, "the message is damaged: its body cannot be read whole");
 		return;
@@ -370,12 +414,21 @@ on_body(void *arg, const struct store_chunk *chunk)
 	if (chunk->fd >= 0 && chunk->size > 0) {
 		r->body_fd = chunk->fd;
 		r->body_left = chunk->size;
+		r->body_at = 0;
 		return;
 	}
 	if (chunk->fd >= 0)
 		close(chunk->fd);
 	buf_add(&r->out, chunk->body);
-	end(r, EXIT_OK, "");
+	end_body(r);
+}
+
+static void
+next_body(struct request *r)
+{
+	r->busy = true;
+	r->body_wanted = false;
+	store_body(r->q->store, r->body_at, 0, OUT_MAX, on_body, r);
 }
 
 /* The one message that the words name: its id comes from a listing. */
@@ -399,8 +452,7 @@ on_cat_row(void *arg, const struct store_row *row)
 		step_soon(r);
 		return false;
 	}
-	store_body(r->q->store, r->body_at, 0, OUT_MAX, on_body, r);
-	r->body_at = 0;
+	next_body(r);
 	return false;
 }
 
@@ -478,28 +530,6 @@ set_pause(struct request *r, struct str lane, bool paused)
 /* ---- the line ---- */
 
 static bool
-parse_span(struct str s, int64_t *ms)
-{
-	static const struct {
-		char    unit;
-		int64_t ms;
-	} units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
-	uint64_t n;
-	int64_t  factor = 1000;
-
-	for (size_t i = 0; s.n > 0 && i < ARRAY_LEN(units); i++)
-		if (s.p[s.n - 1] == units[i].unit) {
-			factor = units[i].ms;
-			s.n--;
-			break;
-		}
-	if (!str_number(s, 100000000, &n))
-		return false;
-	*ms = (int64_t)n * factor;
-	return true;
-}
-
-static bool
 set_status(struct request *r, struct str value)
 {
 	for (int i = STATUS_READY; i <= STATUS_DAMAGED; i++)
@@ -525,7 +555,7 @@ set_option(struct request *r, struct str name, struct str value)
 	} else if (str_eq(name, STR("--to"))) {
 		r->filter.to = value;
 	} else if (str_eq(name, STR("--older-than"))) {
-		if (!parse_span(value, &ms))
+		if (!time_parse_span(value, &ms))
 			return "--older-than: a time like 30m, 2h or 5d is expected";
 		r->filter.older_ms = time_wall_ms() - ms;
 	} else if (str_eq(name, STR("--status"))) {
@@ -641,7 +671,7 @@ requests_tell(struct queue *q, const struct kv *fields)
 			tell(r, fields);
 }
 
-enum what { WHAT_LIST, WHAT_SHOW, WHAT_CAT, WHAT_ACT, WHAT_WATCH };
+enum what { WHAT_LIST, WHAT_SHOW, WHAT_CAT, WHAT_EXPORT, WHAT_ACT, WHAT_WATCH };
 
 static const struct {
 	struct str        name;
@@ -652,6 +682,7 @@ static const struct {
 	{{"list", 4}, WHAT_LIST, ACT_COUNT, ""},
 	{{"show", 4}, WHAT_SHOW, ACT_COUNT, ""},
 	{{"cat", 3}, WHAT_CAT, ACT_COUNT, ""},
+	{{"export", 6}, WHAT_EXPORT, ACT_COUNT, ""},
 	{{"retry", 5}, WHAT_ACT, ACT_RETRY, "tried again now"},
 	{{"delete", 6}, WHAT_ACT, ACT_DELETE, "deleted"},
 	{{"hold", 4}, WHAT_ACT, ACT_HOLD, "put on hold"},
@@ -665,6 +696,7 @@ run_verb(struct request *r, size_t i)
 	r->action = verbs[i].action;
 	r->verb = verbs[i].done;
 	r->show = verbs[i].what == WHAT_SHOW;
+	r->export = verbs[i].what == WHAT_EXPORT;
 	if ((verbs[i].what == WHAT_SHOW || verbs[i].what == WHAT_CAT) && r->filter.n_ids != 1)
 		end(r, EXIT_USAGE, "one id is expected");
 	else if (verbs[i].what >= WHAT_ACT && r->q->role == NULL)
@@ -725,9 +757,14 @@ run(struct request *r, struct str line)
 void
 request_start(struct queue *q, struct str line, int fd)
 {
-	struct request *r = mem_zero(sizeof *r);
+	struct request *r;
 	int             flags = fcntl(fd, F_GETFL);
 
+	if (str_eq(str_trim(line), STR("queue put")) && q->store != NULL && !q->closing) {
+		import_start(q, fd);
+		return;
+	}
+	r = mem_zero(sizeof *r);
 	(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	r->q = q;
 	r->fd = fd;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* requests - what the commands ask the supervisor, and its answers. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/net/loop.h"
 #include "lib/proc/channel.h"
@@ -12,7 +13,7 @@
 #include "lib/util/mem.h"
 #include "lib/util/time.h"
 
-enum { ANSWER_MAX = 2 * 1024 * 1024, STATS_MS = 2000, TRY_AGAIN = 75, UNKNOWN = 2 };
+enum { ANSWER_MAX = 2 * 1024 * 1024, STATS_MS = 2000, TRY_AGAIN = 75, UNKNOWN = 2, FAILED = 1 };
 
 struct ask { /* a command that waits for statistics */
 	struct link    link;
@@ -116,6 +117,22 @@ ask_stop(struct supervise *s, struct caller *k, struct str line UNUSED)
 	supervise_stop(s);
 }
 
+/* Mail from the control socket passes no policy: not for every member of its group. */
+static bool
+may_put(const struct supervise *s, const struct caller *k)
+{
+	uid_t uid = caller_uid(k);
+
+	return uid == 0 || uid == geteuid() || uid == s->account.uid;
+}
+
+static bool
+is_put(struct str line)
+{
+	(void)str_word(&line);
+	return str_eq(str_word(&line), STR("put"));
+}
+
 /* The queue answers by itself, on the connection. */
 static void
 ask_queue(struct supervise *s, struct caller *k, struct str line)
@@ -126,6 +143,11 @@ ask_queue(struct supervise *s, struct caller *k, struct str line)
 
 	while (m != NULL && m->id != ROLE_QUEUE)
 		m = crew_next(s->crew, m);
+	if (is_put(line) && !may_put(s, k)) {
+		requests_say(k, FAILED, STR("only root and the account of the daemon may import"));
+		buf_free(&request);
+		return;
+	}
 	if (m == NULL || m->up == NULL || m->state != MEMBER_READY) {
 		requests_say(k, TRY_AGAIN, STR("the queue is not ready"));
 		return;

@@ -123,3 +123,25 @@ time_format_span(struct buf *out, int64_t ms)
 	if (i < ARRAY_LEN(units) && rest >= units[i].ms)
 		buf_addf(out, "%lld%s", (long long)(rest / units[i].ms), units[i].name);
 }
+
+bool
+time_parse_span(struct str s, int64_t *ms)
+{
+	static const struct {
+		char    unit;
+		int64_t ms;
+	} units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+	uint64_t n;
+	int64_t  factor = 1000;
+
+	for (size_t i = 0; s.n > 0 && i < ARRAY_LEN(units); i++)
+		if (s.p[s.n - 1] == units[i].unit) {
+			factor = units[i].ms;
+			s.n--;
+			break;
+		}
+	if (!str_number(s, 100000000, &n))
+		return false;
+	*ms = (int64_t)n * factor;
+	return true;
+}

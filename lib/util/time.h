@@ -5,7 +5,7 @@
 #ifndef LIB_UTIL_TIME_H
 #define LIB_UTIL_TIME_H
 
-#include <stdint.h>
+#include "lib/util/str.h"
 
 struct buf;
 
@@ -21,5 +21,8 @@ void time_format_seconds(struct buf *out, int64_t ms);      /* 300.371 */
 
 /* For people, at most two units: "2h", "1m30s", "3d1h"; below a second "250ms", or "0s". */
 void time_format_span(struct buf *out, int64_t ms);
+
+/* One number and one unit: "90" and "90s", "30m", "2h", "5d". */
+bool time_parse_span(struct str s, int64_t *ms) MUST_USE;
 
 #endif
