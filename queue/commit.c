@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,16 @@ run(const struct io *io, struct job *job)
 	}
 }
 
+/* A wake-up that is lost would be the last one; full is as good as woken. */
+static void
+wake(const struct commit *c)
+{
+	const uint64_t one = 1;
+
+	while (write(c->wake, &one, sizeof one) < 0 && errno != EAGAIN)
+		sched_yield();
+}
+
 static void *
 work(void *arg)
 {
@@ -144,7 +155,7 @@ work(void *arg)
 		list_push(&c->finished, k);
 		/* The loop empties the list whole, so one wake-up is enough for several. */
 		if (c->finished.n == 1)
-			(void)!write(c->wake, &(uint64_t){1}, sizeof(uint64_t));
+			wake(c);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return NULL;
