@@ -110,6 +110,7 @@ moved(struct disk *d, struct block *b, int error)
 		msg_unplace(d, m);      /* with the length that it had there */
 		block_unref_warm(d, m); /* its part lines are older than those of the move */
 		m->flags &= ~(uint32_t)MSG_MOVING;
+		m->flags |= MSG_MOVED;
 		m->meta_len = b->r.env_len + b->r.parts_len;
 		for (uint32_t i = 0; i < m->n_parts; i++)
 			m->parts[i].state_seq = 0;

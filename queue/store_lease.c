@@ -332,7 +332,7 @@ end_written(struct disk *d, struct block *b, int error)
 
 	(void)error;
 	if (m != NULL && (m->flags & MSG_ENDING) != 0) {
-		f.origin = m->seq;
+		f.origin = (m->flags & MSG_MOVED) != 0 ? 0 : m->seq;
 		big = (m->flags & MSG_BIG) != 0;
 		msg_forget(d, m);
 		if (big)

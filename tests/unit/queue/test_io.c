@@ -215,6 +215,36 @@ states_of_a_failed_batch_are_written_again(void **state)
 	                    "1 a.example deferred 1 0=451 later\n1 b.example done 0 1=250 ok\n");
 }
 
+/*
+ * Mail that was moved out of a failed segment has two records, and the failed segment stays
+ * as long as an older one lives: the end must count for both.
+ */
+static void
+moved_mail_that_is_done_stays_done(void **state)
+{
+	struct rig      *r = *state;
+	struct rig_lease l;
+	char             name[64];
+	uint64_t         id = 20;
+
+	while (rig_files(r, ".hint", name) == 0)
+		rig_put_held(r, id++, "b.example", 200 * 1024);
+	rig_put(r, 2, "a.example", 500);
+	l = r->leases[0];
+	fail_next(K_SYNC, 1);
+	assert_int_equal(rig_put(r, 3, "a.example", 500), STORE_UNKNOWN);
+	rig_put_held(r, 4, "a.example", 500);
+	rig_turn(r, 300); /* 2 has been moved to the third segment */
+	assert_int_equal(rig_settle(r, &l, STORE_DONE, 0, "250 ok"), STORE_OK);
+	while (rig_files(r, ".hint", name) == 1)
+		rig_put_held(r, id++, "b.example", 200 * 1024);
+	rig_turn(r, 200);
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(rig_list(r, &(struct store_filter){.lane = STR("a.example")}), 1);
+	assert_non_null(strstr(r->text.p, "4 a.example"));
+}
+
 static void
 a_second_failure_stops_intake(void **state)
 {
@@ -317,6 +347,7 @@ main(void)
 		CASE(a_failed_write_is_never_ok),
 		CASE(the_failed_file_is_not_used_again),
 		CASE(states_of_a_failed_batch_are_written_again),
+		CASE(moved_mail_that_is_done_stays_done),
 		CASE(a_second_failure_stops_intake),
 		CASE(no_room_is_full_and_passes),
 		CASE(every_single_failure),
