@@ -175,6 +175,8 @@ uint32_t envelope_accepted_s(struct str envelope);
 void hint_add(struct buf *hint, const struct found *f);
 bool
 hint_load(struct disk *d, struct segment *g); /* replays; false: there is none, or it is not good */
+enum hint_state { HINT_NONE, HINT_GOOD, HINT_BAD };
+enum hint_state hint_look(struct disk *d, struct segment *g); /* for fsck: its sum */
 void hint_write(struct disk *d, struct segment *g, const struct buf *hint); /* in the background */
 
 /* reclaim.c */

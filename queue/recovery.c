@@ -18,169 +18,9 @@
 #include "lib/util/time.h"
 #include "queue/disk.h"
 #include "queue/part.h"
+#include "queue/scan.h"
 
-enum { READ_PIECE = 1024 * 1024, ENVELOPE_LOOK = 4096 };
-
-enum verdict { RECORD_GOOD, RECORD_BAD_META, RECORD_BAD_BODY };
-
-struct sight {
-	uint32_t      at;
-	enum verdict  verdict;
-	struct record r;
-};
-
-struct scan {
-	struct segment *g;
-	const uint8_t  *data;
-	uint32_t        n;
-	struct sight   *seen;
-	size_t          n_seen, cap;
-	struct {
-		uint32_t from, to;
-	} * holes; /* not covered by a header that can be believed */
-	size_t   n_holes;
-	bool     sealed;
-	uint64_t limit; /* records of this batch and later ones do not count; 0: all count */
-	uint64_t torn; /* this batch was never finished: what is bad in it was never acknowledged */
-	uint32_t end;  /* behind the last record that counts */
-	unsigned damages;
-	struct buf hint;
-};
-
-/* ---- one segment: what can be seen ---- */
-
-static enum verdict
-judge(const struct scan *s, uint32_t at, const struct record *r)
-{
-	const uint8_t *meta = s->data + at + RECORD_HEAD;
-	size_t         meta_n = (size_t)r->env_len + r->parts_len;
-	uint32_t       body_n = record_inline(r);
-
-	if (meta_n > 0 && record_sum(s->g->salt, meta, meta_n) != r->meta_sum)
-		return RECORD_BAD_META;
-	if (body_n > 0 && record_sum(s->g->salt, meta + meta_n, body_n) != r->body_sum)
-		return RECORD_BAD_BODY;
-	return RECORD_GOOD;
-}
-
-static void
-add_sight(struct scan *s, struct sight sight)
-{
-	if (s->n_seen == s->cap) {
-		s->cap = s->cap == 0 ? 256 : s->cap * 2;
-		s->seen = mem_resize(s->seen, s->cap, sizeof *s->seen);
-	}
-	s->seen[s->n_seen++] = sight;
-}
-
-static void
-add_hole(struct scan *s, uint32_t from, uint32_t to)
-{
-	s->holes = mem_resize(s->holes, s->n_holes + 1, sizeof *s->holes);
-	s->holes[s->n_holes].from = from;
-	s->holes[s->n_holes].to = to;
-	s->n_holes++;
-}
-
-static void
-look(struct scan *s)
-{
-	uint32_t at = 0, good_end = 0;
-
-	while ((uint64_t)at + RECORD_HEAD <= s->n && !s->sealed) {
-		struct sight v = {.at = at};
-
-		if (!record_decode(&v.r, s->data + at, s->g->seq, s->g->salt) ||
-		    record_span(&v.r) > s->n - at) {
-			at += RECORD_ALIGN;
-			continue;
-		}
-		if (at > good_end)
-			add_hole(s, good_end, at);
-		v.verdict = judge(s, at, &v.r);
-		if (v.r.type == RECORD_SEAL) {
-			s->sealed = true;
-			s->torn = v.r.id;
-		} else {
-			add_sight(s, v);
-		}
-		at += (uint32_t)record_span(&v.r);
-		good_end = at;
-	}
-}
-
-/* ---- one segment: which batches count ---- */
-
-/* From its beginning to a record with LAST, without a hole or a bad sum. */
-static bool
-batch_is_whole(const struct scan *s, uint64_t batch)
-{
-	uint32_t at = 0;
-	bool     begun = false, last = false;
-
-	for (size_t i = 0; i < s->n_seen; i++) {
-		const struct sight *v = &s->seen[i];
-
-		if (v->r.batch != batch)
-			continue;
-		if (!begun)
-			at = v->r.batch_off;
-		begun = true;
-		if (v->at != at || v->verdict != RECORD_GOOD)
-			return false;
-		at = v->at + (uint32_t)record_span(&v->r);
-		last = (v->r.flags & RECORD_LAST) != 0;
-	}
-	return begun && last;
-}
-
-static uint64_t
-max_batch(const struct scan *s)
-{
-	uint64_t max = 0;
-
-	for (size_t i = 0; i < s->n_seen; i++)
-		if (s->seen[i].r.batch > max)
-			max = s->seen[i].r.batch;
-	return max;
-}
-
-/*
- * `next_first`: the first batch of the segment behind this one, 0 if there is
- * none. A segment without SEAL and with a successor had a failed write: its last
- * batch was written again in the successor, under the same number.
- */
-static void
-set_limit(struct scan *s, uint64_t next_first)
-{
-	uint64_t max = max_batch(s);
-
-	if (s->sealed)
-		return;
-	if (next_first != 0)
-		s->limit = next_first;
-	else if (max != 0 && !batch_is_whole(s, max))
-		s->torn = max;
-}
-
-static bool
-counts(const struct scan *s, const struct sight *v)
-{
-	return s->limit == 0 || v->r.batch < s->limit;
-}
-
-/* Where the batches begin that nobody was promised; holes from there on are no loss. */
-static uint32_t
-loss_begin(const struct scan *s)
-{
-	uint32_t begin = UINT32_MAX;
-
-	for (size_t i = 0; i < s->n_seen; i++)
-		if ((!counts(s, &s->seen[i]) || s->seen[i].r.batch == s->torn) &&
-		    s->seen[i].r.batch_off < begin)
-			begin = s->seen[i].r.batch_off;
-	return begin;
-}
+enum { ENVELOPE_LOOK = 4096 };
 
 static void
 report_hole(struct scan *s, uint32_t from, uint32_t to)
@@ -195,7 +35,7 @@ static void
 measure(struct disk *d, struct scan *s)
 {
 	struct segment *g = s->g;
-	uint32_t        loss = loss_begin(s);
+	uint32_t        loss = scan_loss_begin(s);
 	uint64_t        before = d->log.next_batch - 1;
 
 	for (size_t i = 0; i < s->n_holes; i++)
@@ -204,7 +44,7 @@ measure(struct disk *d, struct scan *s)
 	for (size_t i = 0; i < s->n_seen; i++) {
 		const struct sight *v = &s->seen[i];
 
-		if (!counts(s, v))
+		if (!scan_counts(s, v))
 			continue;
 		if (g->first_batch == 0 || v->r.batch < g->first_batch)
 			g->first_batch = v->r.batch;
@@ -214,7 +54,7 @@ measure(struct disk *d, struct scan *s)
 	}
 	/* Numbers that nobody has, between segments or between two batches of this one. */
 	for (size_t i = 0; i < s->n_seen; i++) {
-		if (!counts(s, &s->seen[i]))
+		if (!scan_counts(s, &s->seen[i]))
 			continue;
 		if (before != 0 && s->seen[i].r.batch > before + 1 && s->n_holes == 0)
 			report_hole(s, s->seen[i].at, s->seen[i].at);
@@ -405,24 +245,6 @@ replay_sight(struct disk *d, struct scan *s, const struct sight *v)
 
 /* ---- the whole log ---- */
 
-/* A piece that cannot be read is left zero, and so becomes a hole. */
-static uint32_t
-read_all(struct disk *d, struct segment *g, uint8_t *to)
-{
-	uint32_t size = g->size > SEGMENT_MAX ? SEGMENT_MAX : g->size;
-
-	for (uint32_t at = 0; at < size; at += READ_PIECE) {
-		uint32_t n = size - at < READ_PIECE ? size - at : READ_PIECE;
-
-		if (segment_read(&d->segments, g, at, to + at, n))
-			continue;
-		memset(to + at, 0, n);
-		log_error(ev("spool-damage"), kv("segment", g->seq), kv("at", at), kv("bytes", n),
-		          kv("msg", strerror(errno)));
-	}
-	return size;
-}
-
 /* The end of the log is made firm, so that what is behind it can never be judged again. */
 static void
 write_seal(struct disk *d, struct scan *s)
@@ -442,26 +264,14 @@ write_seal(struct disk *d, struct scan *s)
 		log_error(ev("spool-write"), kv("segment", g->seq), kv("msg", strerror(errno)));
 }
 
-static uint64_t
-first_batch_of(struct disk *d, struct segment *g)
-{
-	uint8_t       head[RECORD_HEAD];
-	struct record r;
-
-	if (g == NULL || !segment_read(&d->segments, g, 0, head, sizeof head) ||
-	    !record_decode(&r, head, g->seq, g->salt))
-		return 0;
-	return r.batch;
-}
-
 static void
 read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *data)
 {
 	struct scan s = {.g = g, .data = data, .hint = BUF(64 * 1024 * 1024)};
 
-	s.n = read_all(d, g, data);
-	look(&s);
-	set_limit(&s, first_batch_of(d, next));
+	s.n = segment_read_all(d, g, data);
+	scan_look(&s);
+	scan_set_limit(&s, segment_first_batch(d, next));
 	measure(d, &s);
 	if (s.torn != 0 && !s.sealed)
 		log_warn(
@@ -469,7 +279,7 @@ read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *d
 			kv("msg",
 		           "the last batch was cut short: what is missing of it was never acknowledged"));
 	for (size_t i = 0; i < s.n_seen; i++)
-		if (counts(&s, &s.seen[i]))
+		if (scan_counts(&s, &s.seen[i]))
 			replay_sight(d, &s, &s.seen[i]);
 	g->used = s.end;
 	if (d->commit != NULL && s.n_seen > 0) {
@@ -480,8 +290,7 @@ read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *d
 		hint_write(d, g, &s.hint);
 	}
 	d->damages += s.damages;
-	free(s.seen);
-	free(s.holes);
+	scan_free(&s);
 	buf_free(&s.hint);
 }
 
@@ -491,11 +300,10 @@ is_empty(struct disk *d, struct segment *g, uint8_t *data)
 	struct scan s = {.g = g, .data = data};
 	bool        empty;
 
-	s.n = read_all(d, g, data);
-	look(&s);
+	s.n = segment_read_all(d, g, data);
+	scan_look(&s);
 	empty = s.n_seen == 0 && !s.sealed;
-	free(s.seen);
-	free(s.holes);
+	scan_free(&s);
 	return empty;
 }
 
@@ -508,7 +316,7 @@ drop_empty(struct disk *d, uint8_t *data)
 	while (d->segments.n > 0) {
 		struct segment *g = d->segments.v[d->segments.n - 1];
 
-		if (first_batch_of(d, g) != 0 || !is_empty(d, g, data))
+		if (segment_first_batch(d, g) != 0 || !is_empty(d, g, data))
 			break;
 		/* Its number is free again: a gap in the numbers would look like a loss at the next start. */
 		d->segments.next_seq = g->seq;
