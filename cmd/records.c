@@ -34,21 +34,13 @@ is_below(struct str name, struct str zone)
 	       (name.n > zone.n && str_iends(name, zone) && name.p[name.n - zone.n - 1] == '.');
 }
 
-/* A comment that shows text from outside must stay one line. */
-static void
-add_comment(struct buf *out, struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		buf_addc(out, s.p[i] >= ' ' && s.p[i] != 127 ? s.p[i] : '?');
-}
-
 static void
 print_zone(struct buf *out, const struct wanted *w)
 {
 	buf_addf(out, "; %s [%s]", w->what, record_state_name(w->state));
 	if (w->state == RECORD_DIFFERS) {
 		buf_addz(out, "; you have: ");
-		add_comment(out, buf_str(&w->have));
+		report_clean(out, buf_str(&w->have));
 	}
 	if (w->note != NULL && w->state != RECORD_PRESENT)
 		buf_addf(out, "; %s", w->note);
@@ -65,7 +57,7 @@ print_panel(struct buf *out, const struct wanted *w)
 	         record_state_name(w->state), w->type, S(buf_str(&w->name)), S(buf_str(&w->value)));
 	if (w->state == RECORD_DIFFERS) {
 		buf_addz(out, "    now    ");
-		add_comment(out, buf_str(&w->have));
+		report_clean(out, buf_str(&w->have));
 		buf_addc(out, '\n');
 	}
 	if (w->note != NULL && w->state != RECORD_PRESENT)
@@ -102,7 +94,7 @@ add_hcl_text(struct buf *out, struct str s)
 		/* "${" and "%{" would be evaluated */
 		if ((s.p[i] == '$' || s.p[i] == '%') && i + 1 < s.n && s.p[i + 1] == '{')
 			buf_addc(out, s.p[i]);
-		buf_addc(out, s.p[i]);
+		buf_addc(out, s.p[i] >= ' ' && s.p[i] < 127 ? s.p[i] : '?');
 	}
 	buf_addc(out, '"');
 }

@@ -8,6 +8,19 @@ enum { STRING_MAX = 255, TEXT_LIMIT = 16 * 1024 };
 
 /* ---- zone lines ---- */
 
+static bool
+is_printable(char c)
+{
+	return c >= ' ' && c < 127;
+}
+
+void
+report_clean(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		buf_addc(out, is_printable(s.p[i]) ? s.p[i] : '?');
+}
+
 static void
 add_quoted(struct buf *out, struct str s)
 {
@@ -15,7 +28,10 @@ add_quoted(struct buf *out, struct str s)
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '"' || s.p[i] == '\\')
 			buf_addc(out, '\\');
-		buf_addc(out, s.p[i]);
+		if (is_printable(s.p[i]))
+			buf_addc(out, s.p[i]);
+		else
+			buf_addf(out, "\\%03u", (unsigned char)s.p[i]);
 	}
 	buf_addc(out, '"');
 }
@@ -40,12 +56,12 @@ record_zone_line(struct buf *out, struct str name, const char *type, struct str 
 {
 	bool is_txt = str_eq(str_of(type), STR("TXT")), is_name = str_eq(str_of(type), STR("PTR"));
 
-	buf_add(out, name);
+	report_clean(out, name);
 	buf_addf(out, ". %d IN %s ", EXAM_TTL_S, type);
 	if (is_txt)
 		add_txt(out, value);
 	else
-		buf_add(out, value);
+		report_clean(out, value);
 	if (is_name)
 		buf_addc(out, '.');
 }
@@ -93,7 +109,7 @@ add_lines(struct exam *e, struct buf *out, enum check_status s, bool colour)
 		add_label(out, s, colour);
 		buf_addf(out, "%-14s ", f->id);
 		add_subject(out, f);
-		buf_add(out, buf_str(&f->why));
+		report_clean(out, buf_str(&f->why));
 		buf_addc(out, '\n');
 	}
 }
@@ -117,7 +133,7 @@ add_skipped(struct exam *e, struct buf *out, bool colour)
 		if (f->status != CHECK_SKIP || told)
 			continue;
 		add_label(out, CHECK_SKIP, colour);
-		buf_add(out, buf_str(&f->why));
+		report_clean(out, buf_str(&f->why));
 		for (struct link *k = &f->link; k != NULL; k = list_next(&e->findings, k)) {
 			g = CONTAINER(k, struct finding, link);
 			if (g->status != CHECK_SKIP || !str_eq(buf_str(&g->why), buf_str(&f->why)))
@@ -166,9 +182,11 @@ add_repair(struct buf *out, const struct finding *f, unsigned number)
 	buf_addf(out, "\n%3u. ", number);
 	if (rest.n == 0)
 		rest = f->n_records > 0 ? STR("Publish:") : buf_str(&f->why);
-	for (; str_cut(&rest, '\n', &line); first = false)
-		if (line.n > 0)
-			buf_addf(out, "%s%.*s\n", first ? "" : "       ", S(line));
+	for (; str_cut(&rest, '\n', &line); first = false) {
+		buf_addz(out, first || line.n == 0 ? "" : "       ");
+		report_clean(out, line);
+		buf_addz(out, line.n > 0 ? "\n" : "");
+	}
 	for (size_t i = 0; i < f->n_records; i++) {
 		buf_addz(out, "       ");
 		record_zone_line(out, buf_str(&f->records[i].name), f->records[i].type,

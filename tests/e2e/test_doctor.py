@@ -364,3 +364,12 @@ def test_dns_without_a_public_address():
         records = {r["name"]: r["value"] for r in json.loads(r.stdout)}
         assert records["sender.example"] != "v=spf1 -all" and "a:mail.sender.example" in json.dumps(json.loads(r.stdout)), records
         assert not any(r["type"] in ("PTR", "A") for r in json.loads(r.stdout))
+
+
+def test_hostile_zone():
+    """text of a zone cannot move the cursor: control octets come out as ? or escaped, whatever command shows them"""
+    with clinic() as c:
+        c.zones(spf("v=spf1 ip4:192.0.2.9 \\027[2Jx \\007 -all"))
+        for r in (c.run(), c.postern.run("dns", "--source", SOURCE), c.postern.run("dns", "--source", SOURCE, "--format", "panel"),
+                  c.postern.run("dns", "--source", SOURCE, "--format", "terraform")):
+            assert "\033" not in r.stdout and "\007" not in r.stdout and r.returncode in (1, 2), r.stdout
