@@ -327,8 +327,10 @@ write_body(struct client *c)
 	case BODY_MORE:
 		stream_timeout(c->stream, BODY_LIMIT_MS);
 		return;
-	case BODY_UNREADABLE:
-		client_failf(c, STAGE_MAIL, "the stored message cannot be read");
+	case BODY_UNREADABLE: /* our fault, not the host's; without a dot it drops what it has */
+		refuse(c, REPLY(451, 4, 3, 0, "the stored message cannot be read"));
+		c->last = true;
+		finish(c);
 		return;
 	case BODY_END:
 		break;
