@@ -40,7 +40,8 @@ void header_unfold(struct buf *out, struct str value); /* CRLFs dropped, trimmed
  * Cut the next mailbox off an address-list value (From, To, Sender ...): display
  * names, comments (nested at most 16), groups and folding are skipped. False at
  * the end. `bad` says that the list is not well-formed; walking stops there; it is never
- * cleared. A lone word ("root") gives an address without domain, "<>" the null address.
+ * cleared. A lone word ("root") gives an address without domain, "Ann <>" the null
+ * address; a bare "<>" is passed over.
  */
 bool header_mailbox(struct str *rest, struct address *a, bool *bad);
 
