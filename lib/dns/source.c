@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "lib/dns/context.h"
+#include "lib/util/log.h"
 #include "lib/util/mem.h"
 
 static const char resolv_path[] = "/etc/resolv.conf";
@@ -136,6 +138,9 @@ read_system(struct source *s)
 
 	if (read_file(resolv_path, &file))
 		source_nameservers(s, buf_str(&file));
+	else if (errno == EACCES) /* another file since the sandbox was closed */
+		log_warn(ev("dns-error"),
+		         kv("why", "/etc/resolv.conf was replaced: restart postern to read it"));
 	if (s->n_servers == 0) { /* as resolv.conf(5) has it */
 		struct addr local;
 

@@ -87,15 +87,16 @@ allow_fd(int ruleset, int fd, uint64_t rights)
 	return syscall(CALL_ADD, ruleset, RULE_PATH, &rule, 0) == 0;
 }
 
-static bool
+/* A file that cannot be allowed stays hidden: that is better than to hide nothing. */
+static void
 allow_path(int ruleset, const char *path, uint64_t rights)
 {
-	int  fd = open(path, O_PATH | O_CLOEXEC);
-	bool ok = fd < 0 || allow_fd(ruleset, fd, rights);
+	int fd = open(path, O_PATH | O_CLOEXEC);
 
-	if (fd >= 0)
-		close(fd);
-	return ok;
+	if (fd < 0)
+		return;
+	(void)allow_fd(ruleset, fd, rights);
+	close(fd);
 }
 
 static bool
@@ -104,8 +105,7 @@ allow(int ruleset, const struct landlock_wish *w, const struct rights *all)
 	struct port_rule chosen = {.allowed = BIT(TCP_BIND), .port = 0};
 
 	for (const char *const *path = w->readable; path != NULL && *path != NULL; path++)
-		if (!allow_path(ruleset, *path, reading & all->fs))
-			return false;
+		allow_path(ruleset, *path, reading & all->fs);
 	if (w->folder >= 0 && !allow_fd(ruleset, w->folder, keeping & all->fs))
 		return false;
 	return (all->net & BIT(TCP_BIND)) == 0 || !w->connect ||
