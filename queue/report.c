@@ -177,22 +177,33 @@ keep(struct buf *texts, struct str s)
 	return (struct str){texts->p == NULL ? "" : texts->p + at, texts->n - at};
 }
 
-/* Attempts are part of the id of a delay notice and a failure only by their kind: each comes once for a part. */
+/*
+ * The same recipients, the same report. After a crash the next attempt may end otherwise: a report
+ * of other recipients must not pass for the one that is there.
+ */
+static uint64_t
+make_id(uint64_t parent, enum report_kind kind, const struct report_rcpt *rcpts, size_t n)
+{
+	uint64_t id = parent;
+
+	for (size_t i = 0; i < n; i++)
+		id = id_derive(id, rcpts[i].index, (unsigned)kind);
+	return id;
+}
+
 void
 report_send(struct queue *q, const struct attempt *a, enum report_kind kind,
             const struct report_rcpt *rcpts, size_t n, void (*done)(void *arg, bool ok), void *arg)
 {
 	struct report *r = mem_zero(sizeof *r);
 	size_t         room = 1;
-	uint32_t       first = n > 0 ? rcpts[0].index : 0;
 
 	for (size_t i = 0; i < n; i++)
 		room += rcpts[i].reply.text.n + rcpts[i].mta.n;
 	r->q = q;
 	r->kind = kind;
 	r->parent = a->id;
-	/* Recipients of one part may fail at different times, and none of them twice. */
-	r->id = id_derive(a->id, first, (unsigned)kind);
+	r->id = make_id(a->id, kind, rcpts, n);
 	r->n = n;
 	r->rcpts = mem_array(n, sizeof *r->rcpts);
 	r->texts = BUF(room);

@@ -324,6 +324,32 @@ rig_put_held(struct rig *r, uint64_t id, const char *lanes, size_t size)
 }
 
 enum store_result
+rig_put_two(struct rig *r, uint64_t id, const char *lane)
+{
+	struct store_put *p = store_put(r->store, id, NULL);
+	struct buf        env = BUF(1024);
+	struct store_rcpt rcpts[] = {{.index = 0}, {.index = 1}};
+	struct store_part part = {.lane = str_of(lane), .rcpts = rcpts, .n_rcpts = 2};
+
+	buf_addf(&env, "from: ann@example.com\naccepted-ms: %lld\nsize: 4\nto: bob@%s\nto: eve@%s\n",
+	         (long long)time_wall_ms(), lane, lane);
+	assert_true(store_write(p, STR("hi\r\n")));
+	r->done = false;
+	store_commit(p,
+	             &(struct store_message){
+			     .envelope = buf_str(&env),
+			     .size = 4,
+			     .accepted_ms = time_wall_ms(),
+			     .parts = &part,
+			     .n_parts = 1,
+		     },
+	             committed, r);
+	buf_free(&env);
+	rig_wait(r);
+	return r->result;
+}
+
+enum store_result
 rig_put_big(struct rig *r, uint64_t id, const char *lanes, size_t size)
 {
 	int               fd;
