@@ -104,7 +104,8 @@ each_of_many_recipients_has_a_reply(void **state)
 			STR("hostname me.example.com\ndkim-sign off\noutbound {\nport 25\n}\n"), 1);
 
 		assert_non_null(c);
-		worker = (struct worker){.loop = loop, .setup = setup_create(c), .signer = signer_create(loop)};
+		worker = (struct worker){
+			.loop = loop, .setup = setup_create(c), .signer = signer_create(loop)};
 		worker.queue = channel_open(loop, -1, ROLE_DELIVERY, ROLE_QUEUE, &hooks, NULL);
 		lease(loop, rows[i]);
 		fake_run(loop);
