@@ -37,7 +37,7 @@ add(struct buf *out, struct str name, struct str value)
 	buf_addz(out, ": ");
 	for (size_t i = 0; i < value.n; i++)
 		buf_addc(out, (unsigned char)value.p[i] < ' ' || value.p[i] == '\177' ? '?'
-		                                                                    : value.p[i]);
+		                                                                      : value.p[i]);
 	buf_addz(out, "\r\n");
 }
 

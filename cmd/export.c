@@ -47,7 +47,7 @@ number(struct exporting *x, struct str row, const char *key)
 	uint64_t n = 0;
 
 	return daemon_cell(row, key, &x->cell) && str_number(buf_str(&x->cell), INT64_MAX, &n) ? n
-	                                                                                      : 0;
+	                                                                                       : 0;
 }
 
 static void
@@ -67,8 +67,7 @@ lose(struct exporting *x)
 	x->pending = false;
 	x->n_lost++;
 	progress_wipe(&x->progress);
-	fprintf(stderr, "postern: %s: cannot be read whole, or is gone: left out\n",
-	        buf_z(&x->id));
+	fprintf(stderr, "postern: %s: cannot be read whole, or is gone: left out\n", buf_z(&x->id));
 }
 
 static void

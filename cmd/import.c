@@ -42,7 +42,7 @@ struct importing {
 	struct buf        in, cell, text, scratch, envelope;
 	size_t            n_flying;
 	uint64_t          n_kept, n_there, n_bad;
-	int               code; /* CMD_OK: go on */
+	int               code;  /* CMD_OK: go on */
 	bool              ended; /* the queue has said the last word */
 };
 
@@ -204,9 +204,9 @@ take_entry(struct importing *m, const struct tar_entry *e)
 		return true; /* the folder that the files are in, if somebody packed them again */
 	if (e->type != '0' || e->size > MAIL_MAX || e->size == 0) {
 		report_bad(m, e->name,
-		           e->type != '0'   ? "is no plain file"
+		           e->type != '0' ? "is no plain file"
 		           : e->size == 0 ? "is empty"
-		                            : "is too large");
+		                          : "is too large");
 		return true;
 	}
 	if (!read_entry(m, e)) {

@@ -71,8 +71,8 @@ become_owner(int dirfd)
 		return true;
 	if (fstat(dirfd, &st) != 0)
 		return false;
-	return st.st_uid == 0 || (setgroups(0, NULL) == 0 && setgid(st.st_gid) == 0 &&
-	                          setuid(st.st_uid) == 0);
+	return st.st_uid == 0 ||
+	       (setgroups(0, NULL) == 0 && setgid(st.st_gid) == 0 && setuid(st.st_uid) == 0);
 }
 
 int

@@ -14,7 +14,7 @@ _postern_words() {
 	doctor) echo --domain --source --quick --offline --resolver --fail-on --wait ;;
 	explain) echo --client --login --from --to ;;
 	lint) echo --from --listener ;;
-	queue) [ "$2" = 2 ] && echo list show cat retry delete hold release || _postern_ids ;;
+	queue) [ "$2" = 2 ] && echo list show cat retry delete hold release export import fsck --damaged || _postern_ids ;;
 	send) echo --to --from ;;
 	setup) echo --yes --no-wait --public-ip --hostname --format --resolver ;;
 	user) [ "$2" = 2 ] && echo add list rm || echo --from --password-file ;;
@@ -26,7 +26,7 @@ _postern() {
 
 	COMPREPLY=()
 	case $before in
-	-c | --password-file)
+	-c | --password-file | export | import)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return

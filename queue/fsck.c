@@ -264,8 +264,8 @@ check_name(struct fsck *f, bool big, const char *name)
 static void
 check_names(struct fsck *f, bool big)
 {
-	int fd = openat(f->d->dirfd, big ? "big" : ".",
-	                O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int            fd = openat(f->d->dirfd, big ? "big" : ".",
+	                           O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR           *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 

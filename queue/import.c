@@ -44,27 +44,27 @@ static const char *const results[] = {
 enum want { WANT_STORE, WANT_LINE, WANT_ENVELOPE, WANT_ANSWER, WANT_BODY, WANT_NOTHING };
 
 struct import {
-	struct link         link;
-	struct queue       *q;
-	int                 fd;
-	struct watch       *watch;
-	struct timer       *poll;
-	struct buf          in, out, envelope;
-	enum want           want;
-	uint64_t            id, env_n, left; /* of the message that is coming */
-	uint64_t            size;
-	struct store_put   *put;    /* NULL: its octets are thrown away */
-	int                 spill;  /* a large body goes there; or -1 */
-	enum result      result; /* of a message without `put` */
-	unsigned         tries;
-	struct lookup   *lookup; /* WANT_ANSWER: until the store says whether the id is there */
-	struct release  *release;
-	size_t           n_flying;
-	struct list      flying;
-	uint64_t        *waiting; /* ids that wait for the end of the import */
-	size_t           n_waiting, cap;
-	bool             dead, ended;
-	struct deferred  step;
+	struct link       link;
+	struct queue     *q;
+	int               fd;
+	struct watch     *watch;
+	struct timer     *poll;
+	struct buf        in, out, envelope;
+	enum want         want;
+	uint64_t          id, env_n, left; /* of the message that is coming */
+	uint64_t          size;
+	struct store_put *put;    /* NULL: its octets are thrown away */
+	int               spill;  /* a large body goes there; or -1 */
+	enum result       result; /* of a message without `put` */
+	unsigned          tries;
+	struct lookup    *lookup; /* WANT_ANSWER: until the store says whether the id is there */
+	struct release   *release;
+	size_t            n_flying;
+	struct list       flying;
+	uint64_t         *waiting; /* ids that wait for the end of the import */
+	size_t            n_waiting, cap;
+	bool              dead, ended;
+	struct deferred   step;
 };
 
 struct lookup {
@@ -83,12 +83,12 @@ struct release {
 
 /* A message on its way to the disk. */
 struct flight {
-	struct link    link;
-	struct import *import;
-	uint64_t       id;
-	bool           held;
-	bool           waits; /* held until the import is over */
-	bool           looking; /* the store will answer: it frees this */
+	struct link         link;
+	struct import      *import;
+	uint64_t            id;
+	bool                held;
+	bool                waits;   /* held until the import is over */
+	bool                looking; /* the store will answer: it frees this */
 	struct store_filter filter;
 	struct store_cursor cursor;
 };
@@ -521,8 +521,8 @@ step(void *arg)
 		return;
 	} else
 		reads = !m->ended;
-	watch_set(m->watch, (reads ? WATCH_READ : 0u) |
-	                            (m->out.n > 0 && !m->dead ? WATCH_WRITE : 0u));
+	watch_set(m->watch,
+	          (reads ? WATCH_READ : 0u) | (m->out.n > 0 && !m->dead ? WATCH_WRITE : 0u));
 }
 
 static void

@@ -51,7 +51,7 @@ bool scan_counts(const struct scan *s, const struct sight *v);
 uint32_t scan_loss_begin(const struct scan *s);
 void     scan_free(struct scan *s); /* its tables */
 
-/* All of a segment's octets, at most SEGMENT_MAX; how many. A piece that cannot be read is left zero, and so becomes a hole. */
+/* All of a segment's octets, at most SEGMENT_MAX; how many. What cannot be read is zero: a hole. */
 uint32_t segment_read_all(struct disk *d, struct segment *g, uint8_t *to);
 uint64_t segment_first_batch(struct disk *d, struct segment *g); /* 0: none, or it cannot be read */
 
