@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * postern dkim new|list: the keys that mail is signed with.
+ * postern dkim new|list|rotate: the keys that mail is signed with.
  *
  * Keys live as STATE/dkim/DOMAIN/SELECTOR.pem, where the configuration finds them
  * by itself. Two are made at once: RSA because every receiver knows it,
@@ -17,6 +17,7 @@
 #include "cmd/cmd.h"
 #include "cmd/daemon.h"
 #include "cmd/dkim.h"
+#include "cmd/key_files.h"
 #include "cmd/table.h"
 #include "dkim/key.h"
 #include "lib/mail/address.h"
@@ -45,8 +46,9 @@ struct job {
 	struct cmd    *c;
 	struct config *config;
 	struct account account;
-	struct buf     domain, folder;
-	struct made    keys[2];
+	const char *ending; /* of the files: ".pem", or ".pem.new" for keys that do not sign yet */
+	struct buf  domain, folder;
+	struct made keys[2];
 };
 
 static int
@@ -75,6 +77,20 @@ default_selector(const struct config *c, struct buf *out)
 	buf_free(&date);
 }
 
+/* The same, and "-2", "-3" behind it if there are keys of that name in whatever state. */
+static void
+free_selector(struct job *j, struct buf *out)
+{
+	size_t plain;
+
+	default_selector(j->config, out);
+	plain = out->n;
+	for (unsigned n = 2; key_files_have(buf_z(&j->folder), buf_z(out)) && n < 100; n++) {
+		buf_truncate(out, plain);
+		buf_addf(out, "-%u", n);
+	}
+}
+
 static bool
 name_keys(struct job *j, const char *selector)
 {
@@ -87,13 +103,13 @@ name_keys(struct job *j, const char *selector)
 	if (selector != NULL)
 		buf_addz(&wanted, selector);
 	else
-		default_selector(j->config, &wanted);
+		free_selector(j, &wanted);
 	ok = domain_canonical(&rsa->selector, buf_str(&wanted));
 	buf_add(&ed25519->selector, buf_str(&rsa->selector));
 	buf_addc(&ed25519->selector, 'e');
 	for (size_t i = 0; i < ARRAY_LEN(j->keys); i++)
-		buf_addf(&j->keys[i].path, "%s/%s.pem", buf_z(&j->folder),
-		         buf_z(&j->keys[i].selector));
+		buf_addf(&j->keys[i].path, "%s/%s%s", buf_z(&j->folder),
+		         buf_z(&j->keys[i].selector), j->ending);
 	buf_free(&wanted);
 	return ok;
 }
@@ -300,23 +316,24 @@ print_made(struct job *j)
 		printf("made %s (%.*s, %u bits)\n", buf_z(&j->keys[i].path),
 		       (int)key_type_name(j->keys[i].type).n, key_type_name(j->keys[i].type).p,
 		       key_bits(j->keys[i].key));
-	printf("\nPublish both in DNS. Lines for a zone file:\n\n");
+	printf("\nPublish both in DNS%s. Lines for a zone file:\n\n",
+	       strcmp(j->ending, ".pem") == 0 ? "" : ", then run `postern dkim activate`");
 	print_records(j, FORM_ZONE);
 	printf("\nOr, where a form asks for the name and the value of a TXT record:\n");
 	print_records(j, FORM_STRING);
 }
 
 /* A running daemon signs with the new keys from its next configuration on. */
-static void
-tell_daemon(struct job *j)
+void
+dkim_tell_daemon(struct cmd *c)
 {
 	struct buf said = BUF(RECORD_LIMIT);
-	int        fd = daemon_connect(j->c);
+	int        fd = daemon_connect(c);
 
 	if (fd < 0)
 		return;
 	close(fd);
-	if (daemon_ask(j->c, STR("reload"), &(struct daemon_hooks){0}, NULL, &said) == CMD_OK)
+	if (daemon_ask(c, STR("reload"), &(struct daemon_hooks){0}, NULL, &said) == CMD_OK)
 		fprintf(stderr, "The running daemon signs with them from now on.\n");
 	else
 		cmd_error("reload", buf_z(&said),
@@ -371,14 +388,17 @@ make_and_tell(struct job *j, const char *selector)
 	print_made(j);
 	fflush(stdout);
 	say_unused(j);
-	tell_daemon(j);
+	if (strcmp(j->ending, ".pem") == 0)
+		dkim_tell_daemon(j->c);
 	return CMD_OK;
 }
 
-static int new (struct job *j)
+/* `ending` says whether they sign at once, or wait for `dkim activate`. */
+static int new (struct job *j, const char *ending)
 {
 	const char *selector = cmd_option(j->c, "--selector"), *domain = cmd_word(j->c);
 
+	j->ending = ending;
 	if (domain == NULL)
 		return cmd_usage(j->c, "for which domain?");
 	if (!cmd_end(j->c))
@@ -388,24 +408,6 @@ static int new (struct job *j)
 	if ((j->config = cmd_load(j->c)) == NULL)
 		return CMD_CONFIG;
 	return make_and_tell(j, selector);
-}
-
-static void
-list_json(const struct dkim_conf *d, const struct dkim_key_conf *k, unsigned bits, int64_t age_ms)
-{
-	struct buf  out = BUF(4 * PATH_LIMIT);
-	struct json json = {.out = &out};
-
-	json_open(&json, NULL, '{');
-	json_str(&json, "domain", d->domain);
-	json_str(&json, "selector", k->selector);
-	json_str(&json, "type", key_type_name(k->type));
-	json_int(&json, "bits", bits);
-	json_str(&json, "file", k->path);
-	json_int(&json, "age_s", age_ms / 1000);
-	json_close(&json, '}');
-	puts(buf_z(&out));
-	buf_free(&out);
 }
 
 static int64_t
@@ -420,20 +422,49 @@ age_of(struct str path)
 }
 
 static void
-list_key(struct job *j, struct table *t, const struct dkim_conf *d, const struct dkim_key_conf *k)
+list_json(const struct dkim_conf *d, const struct dkim_key_conf *k, unsigned bits,
+          const char *state)
+{
+	struct buf  out = BUF(4 * PATH_LIMIT);
+	struct json json = {.out = &out};
+
+	json_open(&json, NULL, '{');
+	json_str(&json, "domain", d->domain);
+	json_str(&json, "selector", k->selector);
+	json_str(&json, "type", key_type_name(k->type));
+	json_int(&json, "bits", bits);
+	json_str(&json, "file", k->path);
+	json_str(&json, "state", str_of(state));
+	json_int(&json, "age_s", age_of(k->path) / 1000);
+	json_close(&json, '}');
+	puts(buf_z(&out));
+	buf_free(&out);
+}
+
+struct listing {
+	struct job   *j;
+	struct table *table;
+	size_t        n;
+};
+
+static void
+list_key(struct listing *l, const struct dkim_conf *d, const struct dkim_key_conf *k,
+         const char *state)
 {
 	struct buf  why = BUF(1024), bits_text = BUF(32), age_text = BUF(32);
 	struct key *key = key_load(k->pem, &why);
 	unsigned    bits = key != NULL ? key_bits(key) : 0;
-	int64_t     age_ms = age_of(k->path);
 
-	if (j->c->json) {
-		list_json(d, k, bits, age_ms);
+	l->n++;
+	if (l->j->c->json) {
+		list_json(d, k, bits, state);
 	} else {
 		buf_addn(&bits_text, bits);
-		buf_addn(&age_text, (uint64_t)age_ms);
-		table_add(t, (struct str[]){d->domain, k->selector, key_type_name(k->type),
-		                            buf_str(&bits_text), buf_str(&age_text), k->path});
+		buf_addn(&age_text, (uint64_t)age_of(k->path));
+		table_add(l->table,
+		          (struct str[]){d->domain, k->selector, str_of(state),
+		                         key_type_name(key != NULL ? key_type(key) : k->type),
+		                         buf_str(&bits_text), buf_str(&age_text), k->path});
 	}
 	key_destroy(key);
 	buf_free(&why);
@@ -441,32 +472,49 @@ list_key(struct job *j, struct table *t, const struct dkim_conf *d, const struct
 	buf_free(&age_text);
 }
 
+/* A key that does not sign: made and not yet active, or retired. */
+static void
+list_idle(void *arg, const struct key_file *f)
+{
+	struct listing      *l = arg;
+	struct dkim_conf     d = {.domain = f->domain};
+	struct dkim_key_conf k = {.selector = f->selector, .path = f->path, .pem = f->pem};
+	const char          *state = "new";
+
+	if (f->state == KEY_FILE_ACTIVE)
+		return;
+	if (f->state == KEY_FILE_RETIRED)
+		state = key_file_needed_s(l->j->config, f) > 0 ? "retiring" : "revoked";
+	list_key(l, &d, &k, state);
+}
+
 static int
 list(struct job *j)
 {
 	static const struct column columns[] = {
 		{"domain", "DOMAIN", SHOW_TEXT, false}, {"selector", "SELECTOR", SHOW_TEXT, true},
-		{"type", "TYPE", SHOW_TEXT, true},      {"bits", "BITS", SHOW_NUMBER, true},
-		{"age_ms", "AGE", SHOW_SPAN_MS, true},  {"file", "FILE", SHOW_TEXT, false},
+		{"state", "STATE", SHOW_TEXT, true},    {"type", "TYPE", SHOW_TEXT, true},
+		{"bits", "BITS", SHOW_NUMBER, true},    {"age_ms", "AGE", SHOW_SPAN_MS, true},
+		{"file", "FILE", SHOW_TEXT, false},
 	};
-	struct table *t = NULL;
-	size_t        n = 0;
+	struct listing l = {.j = j};
 
 	if (!cmd_end(j->c))
 		return CMD_USAGE;
 	if ((j->config = cmd_load(j->c)) == NULL)
 		return CMD_CONFIG;
 	if (!j->c->json)
-		t = table_create(columns, ARRAY_LEN(columns));
+		l.table = table_create(columns, ARRAY_LEN(columns));
 	for (size_t i = 0; i < j->config->n_dkim; i++)
-		for (size_t k = 0; k < j->config->dkim[i].n_keys; k++, n++)
-			list_key(j, t, &j->config->dkim[i], &j->config->dkim[i].keys[k]);
-	if (t != NULL)
-		table_finish(t);
-	if (n == 0 && !j->c->json)
+		for (size_t k = 0; k < j->config->dkim[i].n_keys; k++)
+			list_key(&l, &j->config->dkim[i], &j->config->dkim[i].keys[k], "active");
+	key_files_each(j->config, list_idle, &l);
+	if (l.table != NULL)
+		table_finish(l.table);
+	if (l.n == 0 && !j->c->json)
 		cmd_error("dkim", "there is no key: mail goes out unsigned",
 		          "`postern dkim new DOMAIN` makes some");
-	return n > 0 ? CMD_OK : CMD_NOTHING;
+	return l.n > 0 ? CMD_OK : CMD_NOTHING;
 }
 
 static void
@@ -500,6 +548,7 @@ dkim_make(struct cmd *c, struct config *config, struct str domain)
 	int        code;
 
 	init_job(&j);
+	j.ending = ".pem";
 	buf_add(&j.domain, domain);
 	code = make_keys(&j, NULL);
 	free_job(&j);
@@ -515,11 +564,17 @@ cmd_dkim(struct cmd *c)
 
 	init_job(&j);
 	if (verb != NULL && strcmp(verb, "new") == 0)
-		code = new (&j);
+		code = new (&j, ".pem");
+	else if (verb != NULL && strcmp(verb, "rotate") == 0)
+		code = new (&j, ".pem.new");
+	else if (verb != NULL && strcmp(verb, "activate") == 0)
+		code = dkim_activate(c);
+	else if (verb != NULL && strcmp(verb, "retire") == 0)
+		code = dkim_retire(c);
 	else if (verb != NULL && strcmp(verb, "list") == 0)
 		code = list(&j);
 	else
-		code = cmd_usage(c, "new or list?");
+		code = cmd_usage(c, "new, list, rotate, activate or retire?");
 	free_job(&j);
 	return code;
 }

@@ -11,4 +11,11 @@
  */
 int dkim_make(struct cmd *c, struct config *config, struct str domain);
 
+/* A running daemon reads the keys anew. */
+void dkim_tell_daemon(struct cmd *c);
+
+/* The verbs `activate DOMAIN` and `retire DOMAIN SELECTOR`, from the words behind them on. */
+int dkim_activate(struct cmd *c);
+int dkim_retire(struct cmd *c);
+
 #endif

@@ -226,7 +226,7 @@ check_dkim_bits(struct exam *e, const struct subject *s, struct finding *f)
 		finding_say(f, CHECK_NOTE, "the RSA key has %u bits: slow, and its record is large",
 		            bits);
 	if (f->status >= CHECK_WARN)
-		finding_fix(f, "Make new keys: postern dkim new %.*s", S(s->domain));
+		finding_fix(f, "Make new keys: postern dkim rotate %.*s", S(s->domain));
 	key_destroy(key);
 	buf_free(&why);
 }
@@ -407,7 +407,7 @@ check_dkim_age(struct exam *e, const struct subject *s, struct finding *f)
 		                                   : CHECK_PASS,
 		            "the key is %lld days old", (long long)(days > 0 ? days : 0));
 		if (f->status >= CHECK_WARN)
-			finding_fix(f, "Make new keys: postern dkim new %.*s", S(s->domain));
+			finding_fix(f, "Make new keys: postern dkim rotate %.*s", S(s->domain));
 	}
 	free(path);
 }

@@ -2,11 +2,13 @@
 """From nothing to accepted mail by `postern setup` and the lines that it prints, before a receiver that refuses like the large ones."""
 
 import json
+import os
 import re
+import time
 
 from house import Nsd, Postern, free_port, until
 from minigmail import MiniGmail
-from world import SENDER, letter
+from world import SENDER, letter, zone_lines
 
 SOURCE = "192.0.2.10"
 HOME, REVERSE = "sender.example", "2.0.192.in-addr.arpa"
@@ -146,5 +148,48 @@ def test_setup_without_answers():
         t.nsd.stop()
         t.setup(code=75)
         assert "domains" not in open(t.postern.conf).read()
+    finally:
+        t.close()
+
+
+def test_rotation():
+    """new keys sign only once every name server shows them; the old ones are retired, and mail under way still verifies"""
+    t = Town()
+    try:
+        home, reverse = pasted(t.setup("--hostname", "mail.sender.example", code=1).stdout)
+        t.publish(home, reverse)
+        t.setup(code=0)
+
+        def states():
+            rows = [json.loads(line) for line in t.postern.run("dkim", "list", "--json", check=0).stdout.splitlines()]
+            return {r["selector"]: r["state"] for r in rows}
+
+        def signed_by():
+            t.gmail.messages.clear()
+            assert t.send() == "250"
+            return set(re.findall(r"\bs=([\w-]+)", t.gmail.wait(1)[-1].data.decode().split("\r\n\r\n")[0]))
+        old = set(states())
+        assert len(old) == 2 and signed_by() == old, states()
+        made = t.postern.run("dkim", "rotate", HOME, check=0).stdout
+        fresh = set(states()) - old
+        assert len(fresh) == 2 and all(states()[s] == "new" for s in fresh), states()
+        assert signed_by() == old
+        refused = t.postern.run("dkim", "activate", HOME)
+        assert refused.returncode == 1 and "not published" in refused.stderr, refused.stderr
+        assert signed_by() == old and all(states()[s] == "new" for s in fresh)
+        t.publish(home + "\n" + zone_lines(made), reverse)
+        t.postern.run("dkim", "activate", HOME, check=0)
+        assert states() == {**{s: "retiring" for s in old}, **{s: "active" for s in fresh}}, states()
+        assert signed_by() == fresh
+        one = sorted(fresh)[0]
+        t.postern.run("dkim", "retire", HOME, one, check=0)
+        assert signed_by() == fresh - {one}
+        last = t.postern.run("dkim", "retire", HOME, (fresh - {one}).pop())
+        assert last.returncode == 1 and "last key" in last.stderr, last.stderr
+        assert t.postern.run("dkim", "retire", HOME, "nobody").returncode == 3
+        assert t.postern.run("dkim", "activate", HOME).returncode == 3
+        for s in old:
+            os.utime(f"{t.postern.dir}/state/dkim/{HOME}/{s}.pem.retired", (0, time.time() - 8 * 86400))
+        assert all(states()[s] == "revoked" for s in old), states()
     finally:
         t.close()
