@@ -205,6 +205,7 @@ take_back(struct conn *c, struct job *j, struct reply r)
 	if (j == NULL)
 		return;
 	j->conn = NULL;
+	j->cut = j->cut || j->mail.begun;
 	if (mail_is_settled(&j->mail)) { /* it only waited for replies that nobody needs */
 		note_facts(c, j);
 		job_done(j);
@@ -216,7 +217,7 @@ take_back(struct conn *c, struct job *j, struct reply r)
 		job_fail(j, r, SCOPE_MESSAGE);
 	} else if (++j->tries >= TRIES_MAX) {
 		note_facts(c, j);
-		job_fail(j, r, SCOPE_LANE);
+		job_fail(j, r, job_scope(j));
 	} else {
 		mail_reset(&j->mail);
 		destination_return(c->destination, j);

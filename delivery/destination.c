@@ -209,7 +209,6 @@ note_failed(const struct destination *d, struct job *j)
 static void
 fail_waiting(struct destination *d, struct reply r)
 {
-	unsigned    scope = reply_is_temporary(r) ? SCOPE_LANE : SCOPE_MESSAGE;
 	struct job *j;
 
 	hops_free(&d->hops);
@@ -217,7 +216,7 @@ fail_waiting(struct destination *d, struct reply r)
 	d->failing = false;
 	while ((j = destination_next(d)) != NULL) {
 		note_failed(d, j);
-		job_fail(j, r, scope);
+		job_fail(j, r, reply_is_temporary(r) ? job_scope(j) : SCOPE_MESSAGE);
 	}
 	rest(d);
 }

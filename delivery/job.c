@@ -116,6 +116,12 @@ job_fail(struct job *j, struct reply r, unsigned scope)
 	job_done(j);
 }
 
+unsigned
+job_scope(const struct job *j)
+{
+	return j->cut ? SCOPE_MESSAGE : SCOPE_LANE;
+}
+
 /* Out of whatever it is in. */
 static void
 detach(struct job *j)

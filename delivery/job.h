@@ -35,6 +35,7 @@ struct job {
 	struct buf          fields; /* signature */
 	struct buf          dkim;
 	unsigned            tries;  /* connections that broke under it */
+	bool                cut;    /* one of them in the middle of the message */
 	int64_t             started_ms, waiting_ms, sent_ms; /* mono */
 	struct buf          facts;
 	struct buf          mta;
@@ -48,6 +49,12 @@ void job_done(struct job *j);
 
 /* The same, with `r` for all targets that have none. */
 void job_fail(struct job *j, struct reply r, unsigned scope);
+
+/*
+ * What a failure that is nobody's in particular says of: the lane; but a host that broke off
+ * in the middle of this message may well take others.
+ */
+unsigned job_scope(const struct job *j);
 
 /* Drop it without a word: the queue is gone, or we go. */
 void job_drop(struct job *j);

@@ -99,7 +99,7 @@ mail_reset(struct mail *m)
 	for (size_t i = 0; i < m->n; i++)
 		if (m->targets[i].state != TARGET_DONE)
 			m->targets[i].state = TARGET_PENDING;
-	m->sent = false;
+	m->begun = m->sent = false;
 }
 
 struct reply

@@ -38,6 +38,7 @@ struct mail {
 	struct buf             texts;
 	unsigned               scope;     /* SCOPE_* of wire.h: the widest failure seen */
 	bool                   dsn;       /* the hop took over DSN parameters */
+	bool                   begun;     /* its octets are on their way */
 	bool                   sent;      /* the final dot is on its way: only the server knows what happened */
 };
 

@@ -127,7 +127,7 @@ begin(struct client *c, struct transaction *t, struct mail *m)
 {
 	*t = (struct transaction){.mail = m};
 	m->dsn = c->hello.dsn;
-	m->sent = false; /* an earlier transaction's dot has had its reply */
+	m->begun = m->sent = false; /* an earlier transaction's dot has had its reply */
 	if (c->rset) {
 		buf_addz(&c->out, "RSET\r\n");
 		client_ask(c, STEP_RSET);
@@ -351,6 +351,7 @@ start_body(struct client *c)
 		body_init_fd(&c->body, m->signature, m->fd, m->size);
 	else
 		body_init(&c->body, m->signature, m->body);
+	m->begun = true;
 	c->now.state = TX_BODY;
 	client_ask(c, STEP_DOT);
 	write_body(c);
