@@ -37,7 +37,7 @@ struct mail {
 	size_t                 n;
 	struct buf             texts;
 	unsigned               scope;     /* SCOPE_* of wire.h: the widest failure seen */
-	bool                   dsn;       /* the hop took over DSN parameters */
+	bool                   dsn;       /* every hop that took it took over DSN parameters */
 	bool                   begun;     /* its octets are on their way */
 	bool                   sent;      /* the final dot is on its way: only the server knows what happened */
 };

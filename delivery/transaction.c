@@ -122,11 +122,21 @@ ask_data(struct client *c)
 	client_ask(c, STEP_DATA);
 }
 
+static bool
+has_delivered(const struct mail *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->targets[i].state == TARGET_DONE && m->targets[i].code / 100 == 2)
+			return true;
+	return false;
+}
+
 static void
 begin(struct client *c, struct transaction *t, struct mail *m)
 {
 	*t = (struct transaction){.mail = m};
-	m->dsn = c->hello.dsn;
+	/* Only if all that is delivered went to such hosts: better two notices than none. */
+	m->dsn = c->hello.dsn && (m->dsn || !has_delivered(m));
 	m->begun = m->sent = false; /* an earlier transaction's dot has had its reply */
 	if (c->rset) {
 		buf_addz(&c->out, "RSET\r\n");
