@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/mail/ids.h"
 #include "lib/util/log.h"
@@ -264,6 +265,18 @@ write_seal(struct disk *d, struct scan *s)
 		log_error(ev("spool-write"), kv("segment", g->seq), kv("msg", strerror(errno)));
 }
 
+/* Segments are made whole, of so many mebibytes; one that is not was cut, but for one that was just being made. */
+static bool
+is_cut(struct disk *d, struct segment *g)
+{
+	char name[NAME_MAX_SPOOL];
+
+	if (g->size % SEGMENT_MIN == 0 && g->size > 0)
+		return false;
+	segment_hint_name(name, g);
+	return segment_first_batch(d, g) != 0 || faccessat(d->dirfd, name, F_OK, 0) == 0;
+}
+
 static void
 read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *data)
 {
@@ -273,6 +286,8 @@ read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *d
 	scan_look(&s);
 	scan_set_limit(&s, segment_first_batch(d, next));
 	measure(d, &s);
+	if (is_cut(d, g))
+		report_hole(&s, g->size, g->size);
 	if (s.torn != 0 && !s.sealed)
 		log_warn(
 			ev("spool-torn"), kv("segment", g->seq),
@@ -316,7 +331,7 @@ drop_empty(struct disk *d, uint8_t *data)
 	while (d->segments.n > 0) {
 		struct segment *g = d->segments.v[d->segments.n - 1];
 
-		if (segment_first_batch(d, g) != 0 || !is_empty(d, g, data))
+		if (segment_first_batch(d, g) != 0 || is_cut(d, g) || !is_empty(d, g, data))
 			break;
 		/* Its number is free again: a gap in the numbers would look like a loss at the next start. */
 		d->segments.next_seq = g->seq;
