@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: ISC
+"""No room: a small file system that fills under load, and a process without descriptors."""
+
+import os
+import random
+import resource
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
+
+from client import Client, Load, Refused, letter, subject_of  # noqa: E402
+from house import Skip, until  # noqa: E402
+from world import mx_zone, world  # noqa: E402
+
+ZONES = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def small_disk(megabytes=32):
+    """A world whose spool is a tmpfs, whose receiver refuses for now until `w.open` is set."""
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    arrived = []
+
+    def rcpt(address, session):
+        return None if w.open else "450 4.2.0 later"
+
+    with world(zones=ZONES, receivers={"127.0.0.2": {"rcpt": rcpt, "data": lambda m: arrived.append(subject_of(m.data))}},
+               config="retry 1h\n", start=False) as w:
+        w.open, w.arrived = False, arrived
+        spool = f"{w.postern.dir}/spool"
+        os.mkdir(spool, 0o700)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "tmpfs", spool], capture_output=True).returncode != 0:
+            raise Skip("no tmpfs may be mounted here")
+        try:
+            w.postern.start()
+            yield w
+        finally:
+            w.open = True
+            if w.postern.process:
+                w.postern.stop()
+            subprocess.run(["umount", "-l", spool])
+
+
+def cpu_seconds(pids):
+    total = 0
+    for pid in pids:
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def all_pids(w):
+    return [w.postern.process.pid, *(pid for role in ("smtpd", "queue", "delivery", "keyd", "auth") for pid in w.postern.role_pids(role))]
+
+
+def let_go(w):
+    w.open = True
+    w.postern.run("queue", "retry", "--all", check=0)
+
+
+def answer_to_mail(w):
+    client = Client(w.postern.port)
+    try:
+        client.socket.sendall(b"MAIL FROM:<app@sender.example>\r\n")
+        return client.reply()
+    finally:
+        client.close()
+
+
+def test_full_disk():
+    """a full disk: 452 4.3.1 at MAIL, deliveries go on and make room, intake resumes, nothing is lost, little is burnt"""
+    with small_disk() as w:
+        load = Load(w.postern.port, 6, sizes=lambda rng: rng.randrange(2000, 100000))
+        until(lambda: load.refused.get("452", 0) > 20, 40, f"452; so far {load.refused}")
+        load.running = False
+        promised = load.stop()
+        assert set(load.refused) <= {"452", "451"}, load.refused
+        until(lambda: answer_to_mail(w).startswith("452 4.3.1"), 10, "452 4.3.1 at MAIL")
+        assert not w.postern.events("role-died")
+        before, begin = cpu_seconds(all_pids(w)), time.monotonic()
+        time.sleep(3)
+        share = (cpu_seconds(all_pids(w)) - before) / (time.monotonic() - begin)
+        assert share < 0.05, f"{share:.0%} of a core while full"
+        let_go(w)
+        until(lambda: {m.subject for m in promised} <= set(w.arrived), 60, f"all {len(promised)} arrive")
+        until(lambda: answer_to_mail(w).startswith("250"), 20, "intake resumes")
+        assert len(w.arrived) == len(set(w.arrived))
+        again = Load(w.postern.port, 4)
+        until(lambda: again.n_promised > 50, 20, "mail is taken again")
+        last = again.stop()
+        until(lambda: {m.subject for m in last} <= set(w.arrived), 30, "and delivered")
+
+
+def test_full_while_delivering():
+    """a disk that is full again and again while deliveries go on: nothing is lost or stuck"""
+    with small_disk() as w:
+        load = Load(w.postern.port, 6, sizes=lambda rng: rng.choice((3000, 60000, 400000)), seed=2)
+        for _ in range(3):
+            seen = load.refused.get("452", 0)
+            until(lambda: load.refused.get("452", 0) > seen + 5, 30, f"452; so far {load.refused}")
+            promised = load.n_promised
+            let_go(w)
+            until(lambda: load.n_promised > promised + 30, 30, "intake goes on")
+            w.open = False
+        let_go(w)
+        promised = load.stop()
+        until(lambda: {m.subject for m in promised} <= set(w.arrived), 60, f"all {len(promised)} arrive")
+        assert not w.postern.events("role-died")
+
+
+def test_full_in_a_large_message():
+    """the disk fills in the middle of a large message: a 4xx at the dot, nothing left behind, small mail goes on"""
+    with small_disk() as w:
+        w.open = True
+        client = Client(w.postern.port)
+        large = letter("large", "x@a.example", 40 * 1024 * 1024, random.Random(1))
+        try:
+            client.start(["x@a.example"])
+            client.socket.sendall(large + b".\r\n")
+            line = client.reply()
+            assert line[:3] in ("452", "451"), line
+        except (ConnectionError, Refused) as e:
+            assert not isinstance(e, Refused) or e.code in ("452", "451"), e
+        finally:
+            client.close()
+        load = Load(w.postern.port, 2)
+        until(lambda: load.n_promised > 20, 20, "small mail goes on")
+        promised = load.stop()
+        until(lambda: {m.subject for m in promised} <= set(w.arrived), 30, "and arrives")
+        until(lambda: not os.listdir(f"{w.postern.dir}/spool/big"), 10, "no part of it is left")
+        assert "large" not in w.arrived and not w.postern.events("role-died")
+
+
+def test_full_and_started_anew():
+    """a daemon that is killed with its disk full starts again and delivers all"""
+    with small_disk() as w:
+        load = Load(w.postern.port, 6, sizes=lambda rng: rng.randrange(2000, 100000), seed=3)
+        until(lambda: load.refused.get("452", 0) > 20, 40, f"452; so far {load.refused}")
+        promised = load.stop()
+        w.postern.kill()
+        w.open = True
+        until(lambda: subprocess.run(["pgrep", "-f", f"{w.postern.dir}/postern.conf"], capture_output=True).returncode, 10, "all is dead")
+        w.postern.start()
+        let_go(w)
+        until(lambda: {m.subject for m in promised} <= set(w.arrived), 60, f"all {len(promised)} arrive")
+        until(lambda: answer_to_mail(w).startswith("250"), 20, "intake resumes")
+
+
+def test_out_of_descriptors():
+    """an smtpd without descriptors does not spin, keeps its sessions, and takes new ones when there are some again"""
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    with world(zones=ZONES, receivers={"127.0.0.2": {}}) as w:
+        old = Client(w.postern.port)
+        pids = w.postern.role_pids("smtpd")
+        for pid in pids:
+            # Its channels, its listener and a few sessions.
+            hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + 3, hard))
+
+        waiting = [socket.create_connection(("127.0.0.1", w.postern.port)) for _ in range(40)]
+        time.sleep(1)
+        before, begin = cpu_seconds(pids), time.monotonic()
+        time.sleep(3)
+        share = (cpu_seconds(pids) - before) / (time.monotonic() - begin)
+        assert share < 0.1, f"{share:.0%} of a core without descriptors"
+        old.send(["x@a.example"], letter("old", "x@a.example", 1000, random.Random(1)))
+        old.close()
+        for s in waiting:
+            s.close()
+        for pid in pids:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, hard))
+        until(lambda: works(w), 15, "new sessions are served")
+        assert w.postern.role_pids("smtpd") == pids
+
+
+def works(w):
+    try:
+        client = Client(w.postern.port, timeout=5)
+        client.send(["x@a.example"], letter("new", "x@a.example", 1000, random.Random(1)))
+        client.close()
+        return True
+    except (OSError, Refused):
+        return False
