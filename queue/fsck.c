@@ -116,6 +116,17 @@ check_batches(struct fsck *f, const struct scan *s, const char *name)
 	}
 }
 
+/* Segments are made whole, of so many mebibytes; shorter ones without a record were just being made. */
+static void
+check_size(struct fsck *f, struct segment *g, const char *name)
+{
+	if (g->size % SEGMENT_MIN == 0 && g->size > 0)
+		return;
+	if (segment_first_batch(f->d, g) != 0 || hint_look(f->d, g) != HINT_NONE)
+		tell(f, (struct fsck_news){.file = name},
+		     "is shorter than it was made: mail in it may be lost");
+}
+
 static void
 check_segment(struct fsck *f, struct segment *g, struct segment *next)
 {
@@ -128,6 +139,7 @@ check_segment(struct fsck *f, struct segment *g, struct segment *next)
 	s.n = segment_read_all(f->d, g, f->data);
 	scan_look(&s);
 	scan_set_limit(&s, segment_first_batch(f->d, next));
+	check_size(f, g, name);
 	check_holes(f, &s, name);
 	check_batches(f, &s, name);
 	for (size_t i = 0; i < s.n_seen; i++) {

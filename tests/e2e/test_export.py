@@ -244,6 +244,10 @@ def test_fsck():
                       r"tmp +good .*temporary", r"hint +damaged"):
             assert re.search(words, r.stdout), (words, r.stdout)
         assert '"state":"damaged"' in w.postern.run("queue", "fsck", "--json").stdout
+        size = os.path.getsize(segment)
+        os.truncate(segment, size - 4096)
+        assert "shorter than it was made" in w.postern.run("queue", "fsck").stdout
+        os.truncate(segment, size)
         w.postern.start()
         assert [[r["id"] for r in w.postern.queue(*o)] for o in (["--damaged"], ["--status", "damaged"])] == [[held]] * 2
         tar = w.postern.dir + "/queue.tar"
