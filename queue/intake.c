@@ -38,7 +38,7 @@ struct spill {
 struct taking {
 	struct source *source;
 	uint64_t       id;
-	struct str     why_held;
+	bool           hold;
 };
 
 struct intake {
@@ -204,6 +204,9 @@ stored(void *arg, enum store_result result, const struct store_lease *leases, si
 	struct queue  *q = s->in->q;
 
 	s->n_taking--;
+	/* Nothing to deliver: the number was in use, by another mail (a clock that stepped back). */
+	if (result == STORE_OK && n == 0 && !t->hold)
+		result = STORE_AGAIN;
 	say_stored(s, t->id, result);
 	if (result == STORE_OK)
 		q->n_accepted++;
@@ -307,6 +310,7 @@ put(struct source *s, const struct wire_put *m)
 	struct queue     *q = s->in->q;
 	struct taking    *t;
 	struct store_put *p;
+	bool              hold;
 
 	if (q->store == NULL || q->closing || (p = put_for(s, m)) == NULL) {
 		say_stored(s, m->id, STORE_AGAIN);
@@ -315,6 +319,9 @@ put(struct source *s, const struct wire_put *m)
 	t = mem_zero(sizeof *t);
 	t->source = s;
 	t->id = m->id;
+	/* Held mail is the rare case; asking the text first spares the others a second reading. */
+	t->hold = str_find_str(m->envelope, STR("\nhold")) >= 0;
+	hold = t->hold;
 	s->n_taking++;
 	if (!intake_put(q, p, m->envelope, m->size, false, stored, t)) {
 		s->n_taking--;
@@ -323,8 +330,7 @@ put(struct source *s, const struct wire_put *m)
 		say_stored(s, m->id, STORE_BAD);
 		return;
 	}
-	/* Held mail is the rare case; asking the text first spares the others a second reading. */
-	if (str_find_str(m->envelope, STR("\nhold")) >= 0)
+	if (hold)
 		held(s, m);
 }
 

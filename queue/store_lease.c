@@ -414,6 +414,8 @@ settle_text(struct disk *d, struct part *p, const struct store_outcome *o, store
 	if (part_load(d, p, &from, &text, &data)) {
 		set_text(&text, p, o);
 		p->flags &= (uint8_t)~PART_HOLD_NEXT;
+		if (text.state == PART_DONE)
+			part_msg(p)->n_left--;
 		settle_write(d, p, &text, fn, arg);
 		part_free(&text);
 		free(data);
@@ -444,7 +446,7 @@ disk_settle(struct store *s, const struct store_lease *l, const struct store_out
 	}
 	if (o->verdict != STORE_RELEASE && o->verdict != STORE_NOTICED)
 		mark_tried(d, p);
-	if (o->verdict == STORE_DONE && --m->n_left == 0)
+	if (o->verdict == STORE_DONE && m->n_left == 1)
 		settle_end(d, m, fn, arg);
 	else
 		settle_text(d, p, o, fn, arg);

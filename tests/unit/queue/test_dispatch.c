@@ -221,6 +221,52 @@ a_report_of_more_recipients_is_not_the_same(void **state)
 	assert_int_equal(rig_list(&rig, &reports), 2);
 }
 
+static uint16_t codes[4];
+static size_t   n_codes;
+
+static void
+on_stored(void *arg, enum wire_id id, const void *msg, int fd)
+{
+	(void)arg;
+	(void)fd;
+	if (id == WIRE_STORED && n_codes < 4)
+		codes[n_codes++] = ((const struct wire_stored *)msg)->code;
+}
+
+/* A clock that steps back under a new smtpd may give a number that is in use: nobody is promised that mail. */
+static void
+a_number_in_use_is_no_promise(void **state)
+{
+	static const struct channel_hooks hooks = {on_stored, on_gone};
+	struct player                     smtpd = {0};
+	int                               ends[2];
+
+	(void)state;
+	n_codes = 0;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	queue.intake = intake_create(&queue);
+	intake_peer(queue.intake, 0, ends[0]);
+	smtpd.channel = channel_open(queue.loop, ends[1], ROLE_SMTPD, ROLE_QUEUE, &hooks, &smtpd);
+	for (int i = 0; i < 2; i++) {
+		channel_send(smtpd.channel, WIRE_PUT,
+		             &(struct wire_put){
+				     .id = 77,
+				     .size = 4,
+				     .envelope = STR("from: ann@example.com\nsize: 4\nto: bob@a.example\n"),
+				     .body = i == 0 ? STR("1.\r\n") : STR("2.\r\n"),
+			     },
+		             -1);
+		rig_turn(&rig, 100);
+	}
+	assert_int_equal(n_codes, 2);
+	assert_int_equal(codes[0], 250);
+	assert_int_equal(codes[1], 451);
+	channel_close(smtpd.channel);
+	rig_turn(&rig, 10);
+	intake_destroy(queue.intake);
+	queue.intake = NULL;
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -230,6 +276,7 @@ main(void)
 		CASE(a_full_worker_does_not_stop_the_queue),
 		CASE(what_a_dead_lane_holds_expires),
 		CASE(a_report_of_more_recipients_is_not_the_same),
+		CASE(a_number_in_use_is_no_promise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

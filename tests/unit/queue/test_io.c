@@ -245,6 +245,30 @@ moved_mail_that_is_done_stays_done(void **state)
 	assert_non_null(strstr(r->text.p, "4 a.example"));
 }
 
+/* A state that could not be read when its part was done: the part is done once, whenever that is. */
+static void
+what_heals_is_counted_once(void **state)
+{
+	struct rig      *r = *state;
+	struct rig_lease parts[3];
+
+	rig_close(r);
+	r->warm_bytes = 1;
+	rig_open(r);
+	rig_put(r, 1, "a.example b.example c.example", 500);
+	memcpy(parts, r->leases, sizeof parts);
+	fail_next(K_READ, 1);
+	assert_int_equal(rig_settle(r, &parts[0], STORE_DONE, 0, "250 ok"), STORE_BAD);
+	assert_int_equal(rig_act(r, &(struct store_filter){0}, ACT_RELEASE), STORE_OK);
+	rig_turn(r, 100);
+	assert_int_equal(rig_lease(r, "a.example", 1), 1);
+	assert_int_equal(rig_settle(r, &r->leases[0], STORE_DONE, 0, "250 ok"), STORE_OK);
+	assert_int_equal(rig_lease(r, "b.example", 1), 1);
+	assert_int_equal(rig_settle(r, &r->leases[0], STORE_DONE, 0, "250 ok"), STORE_OK);
+	assert_int_equal(rig_messages(r), 1);
+	assert_int_equal(rig_lease(r, "c.example", 1), 1);
+}
+
 static void
 a_second_failure_stops_intake(void **state)
 {
@@ -348,6 +372,7 @@ main(void)
 		CASE(the_failed_file_is_not_used_again),
 		CASE(states_of_a_failed_batch_are_written_again),
 		CASE(moved_mail_that_is_done_stays_done),
+		CASE(what_heals_is_counted_once),
 		CASE(a_second_failure_stops_intake),
 		CASE(no_room_is_full_and_passes),
 		CASE(every_single_failure),
