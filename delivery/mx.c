@@ -16,6 +16,7 @@ struct host {
 	struct dns_query *query[2];
 	struct addr       addrs[2][MX_ADDRESSES_MAX]; /* IPv6, IPv4 */
 	size_t            n[2];
+	bool              temporary; /* an address could not be had for now */
 	struct mx        *mx;
 };
 
@@ -28,7 +29,7 @@ struct mx {
 	struct host      *hosts;
 	size_t            n_hosts;
 	unsigned          waiting;  /* questions for addresses still open */
-	bool              temporary; /* an address could not be had for now */
+	bool              temporary; /* the same, of a host that we may use */
 	bool              refused;  /* an address was there, but not allowed */
 	unsigned          ttl_s;
 	struct reply      failure;
@@ -199,12 +200,12 @@ fail_without_hops(struct mx *m, bool loops)
 {
 	const char *domain = buf_z(&m->domain);
 
-	if (loops) {
+	if (m->temporary) {
+		fail_for_now(m, "the addresses of its mail hosts could not be looked up");
+	} else if (loops) {
 		buf_addf(&m->why, "mail for %s loops back to myself: its best mail host is this server, "
 		                  "which only sends", domain);
 		fail(m, (struct reply){.code = 554, .status = {5, 4, 6}});
-	} else if (m->temporary) {
-		fail_for_now(m, "the addresses of its mail hosts could not be looked up");
 	} else if (m->refused) {
 		buf_addf(&m->why, "the mail hosts of %s have only loopback or link-local addresses "
 		                  "(outbound { private-mx allow } permits them)", domain);
@@ -228,6 +229,8 @@ conclude(struct mx *m)
 
 	qsort(m->hosts, m->n_hosts, sizeof *m->hosts, by_preference);
 	n = m->conf.direct ? usable_hosts(m) : m->n_hosts;
+	for (size_t i = 0; i < n; i++)
+		m->temporary = m->temporary || m->hosts[i].temporary;
 	add_hosts(m, n);
 	if (m->hops.n > 0)
 		finish(m);
@@ -251,7 +254,7 @@ addresses(struct host *h, int family, const struct dns_answer *a)
 
 	h->query[family] = NULL;
 	if (a->status == DNS_TEMPFAIL || a->status == DNS_BOGUS)
-		m->temporary = true;
+		h->temporary = true;
 	bound_ttl(m, a);
 	for (size_t i = 0; i < a->n && h->n[family] < MX_ADDRESSES_MAX; i++)
 		h->addrs[family][h->n[family]++] = a->records[(from + i) % a->n].addr;

@@ -181,6 +181,10 @@ static const struct {
 	 "d", 0, "a 192.0.2.1", 0, NULL},
 	{"equal to ourselves is dropped", "d MX 5 a, d MX 10 b, d MX 10 me, d MX 10 c, a A 192.0.2.1, "
 	 "b A 192.0.2.2, c A 192.0.2.3, me A 192.0.2.25", "d", 0, "a 192.0.2.1", 0, NULL},
+	{"better than ourselves, but not to be found now", "d MX 10 a, d MX 20 me, a A TEMPFAIL, "
+	 "me A 192.0.2.25", "d", 0, NULL, 451, "4.4.3"},
+	{"worse than ourselves, and not to be found now", "d MX 10 me, d MX 20 b, me A 192.0.2.25, "
+	 "b A TEMPFAIL", "d", 0, NULL, 554, "5.4.6"},
 	{"our address, but not our port", "d MX 10 me, me A 192.0.2.26", "d", 0, "me 192.0.2.26", 0, NULL},
 	{"the domain itself is ourselves", "d A 192.0.2.25", "d", 0, NULL, 554, "5.4.6"},
 	{"loopback is refused", "d MX 10 a, a A 127.0.0.1, a AAAA ::1", "d", 0, NULL, 550, "5.4.4"},
