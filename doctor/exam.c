@@ -86,6 +86,15 @@ exam_is_public(struct addr a)
 	return !addr_is_private(a) && !addr_is_loopback(a) && !addr_is_link_local(a);
 }
 
+struct str
+exam_smarthost(const struct exam *e)
+{
+	for (size_t i = 0; i < e->config->n_routes; i++)
+		if (str_eq(e->config->routes[i].domain, STR("*")))
+			return e->config->routes[i].host;
+	return STR_NONE;
+}
+
 /* ---- findings ---- */
 
 static void
@@ -218,6 +227,11 @@ run_one(struct exam *e, const struct check *c, const struct subject *s)
 		finding_say(f, CHECK_SKIP, "offline: nothing was asked");
 	else if (c->needs == NEEDS_NET && e->quick)
 		finding_say(f, CHECK_SKIP, "quick: no connections were made");
+	else if ((c->needs == NEEDS_NET || s->source.family != 0) && exam_smarthost(e).n > 0)
+		finding_say(
+			f, CHECK_SKIP,
+			"mail leaves through the smarthost %.*s: its address counts, not this one",
+			S(exam_smarthost(e)));
 	else if (c->needs == NEEDS_DNS && s->source.family != 0 && !exam_is_public(s->source))
 		finding_say(f, CHECK_SKIP,
 		            "a private address: what the world sees instead is not known");

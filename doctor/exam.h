@@ -71,6 +71,9 @@ void exam_free(struct exam *e); /* the findings; the rest is the caller's */
 struct str exam_ehlo(const struct exam *e);
 bool       exam_is_public(struct addr a); /* one that the world can see */
 
+/* The host that all mail leaves through, empty if it leaves from here: then its address counts, not ours. */
+struct str exam_smarthost(const struct exam *e);
+
 /* The worst status; skip counts as nothing. */
 enum check_status exam_worst(const struct exam *e);
 size_t            exam_count(const struct exam *e, enum check_status s);

@@ -7,14 +7,15 @@
 #include "lib/util/mem.h"
 
 enum {
-	FACTS_MAX = 4000, /* a hundred domains with twenty keys are far below */
+	FACTS_MAX = 40000, /* a thousand domains with ten keys are below */
 	NAME_MAX_OCTETS = 253,
 	LABEL_MAX = 63,
 };
 
 struct facts {
 	struct facts_source source;
-	struct fact       **v;
+	struct fact       **v; /* in the order of asking */
+	struct hash         by_name;
 	size_t              n, room, missing;
 	bool                given_up;
 };
@@ -50,6 +51,7 @@ facts_destroy(struct facts *f)
 		return;
 	for (size_t i = 0; i < f->n; i++)
 		fact_free(f->v[i]);
+	hash_free(&f->by_name);
 	free(f->v);
 	free(f);
 }
@@ -84,6 +86,7 @@ add(struct facts *f, struct addr server, struct str name, enum dns_type type)
 	for (size_t i = 0; i < name.n; i++)
 		buf_addc(&a->name,
 		         name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] | 32) : name.p[i]);
+	hash_put(&f->by_name, &a->node, hash_istr(name));
 	f->missing++;
 	return a;
 }
@@ -95,10 +98,13 @@ facts_get_at(struct facts *f, struct addr server, struct str name, enum dns_type
 
 	if (name.n > 1 && name.p[name.n - 1] == '.')
 		name.n--;
-	for (size_t i = 0; i < f->n; i++)
-		if (f->v[i]->type == type && str_ieq(buf_str(&f->v[i]->name), name) &&
-		    addr_equal(f->v[i]->server, server))
-			return f->v[i];
+	for (struct hash_node *k = hash_first(&f->by_name, hash_istr(name)); k != NULL;
+	     k = hash_more(k)) {
+		a = CONTAINER(k, struct fact, node);
+		if (a->type == type && str_ieq(buf_str(&a->name), name) &&
+		    addr_equal(a->server, server))
+			return a;
+	}
 	a = add(f, server, name, type);
 	if (f->given_up || f->n > FACTS_MAX)
 		fact_put(a, &no_answer);

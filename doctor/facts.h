@@ -12,6 +12,7 @@
 #define DOCTOR_FACTS_H
 
 #include "lib/dns/dns.h"
+#include "lib/util/hash.h"
 
 struct loop;
 struct facts;
@@ -29,6 +30,7 @@ struct fact {
 	struct dns_record *records; /* the fact's own, texts as well */
 	size_t             n;
 	struct facts      *of;
+	struct hash_node   node;
 };
 
 /*

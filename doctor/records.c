@@ -145,6 +145,8 @@ add_spf(struct records *r, struct exam *e, struct str domain)
 		           : s.records == 1 && s.missing == 0 && s.misquoted == 0 ? RECORD_PRESENT
 		                                                                  : RECORD_DIFFERS;
 		buf_add(&w->value, w->state == RECORD_PRESENT ? buf_str(&w->have) : buf_str(&text));
+		if (w->state == RECORD_MISSING && exam_smarthost(e).n > 0)
+			w->note = "ask the owner of the smarthost what to include";
 		if (w->state == RECORD_DIFFERS)
 			w->note = "replaces the record that is there: there can be only one";
 	}
@@ -258,11 +260,11 @@ records_make(struct records *r, struct exam *e)
 {
 	*r = (struct records){0};
 	for (size_t i = 0; i < e->n_sources; i++)
-		if (exam_is_public(e->sources[i])) {
+		if (exam_is_public(e->sources[i]) && exam_smarthost(e).n == 0) {
 			add_host(r, e, e->sources[i]);
 			add_ptr(r, e, e->sources[i]);
 		}
-	if (exam_ehlo(e).n > 0 && exam_ehlo(e).p[0] != '[')
+	if (exam_ehlo(e).n > 0 && exam_ehlo(e).p[0] != '[' && exam_smarthost(e).n == 0)
 		add_helo_spf(r, e);
 	for (size_t i = 0; i < e->n_domains && r->n < RECORDS_MAX; i++) {
 		/* A host named like its domain has one SPF record, and that is the domain's. */

@@ -28,7 +28,7 @@ struct wanted {
 	struct str        domain;      /* for which it is wanted; empty: for the host */
 };
 
-enum { RECORDS_MAX = 512 };
+enum { RECORDS_MAX = 40000 };
 
 struct records {
 	struct wanted *v;

@@ -31,7 +31,7 @@ exam_spf_wanted(struct exam *e, struct str domain, struct spf_standing *s)
 			.ip = e->sources[i], .helo = exam_ehlo(e), .domain = domain};
 		struct spf_answer a;
 
-		if (!exam_is_public(q.ip))
+		if (!exam_is_public(q.ip) || exam_smarthost(e).n > 0)
 			continue;
 		if (spf_check(e->facts, &q, &a) != SPF_PASS)
 			add[n_add++] = q.ip;
@@ -39,7 +39,10 @@ exam_spf_wanted(struct exam *e, struct str domain, struct spf_standing *s)
 	}
 	s->records = n;
 	s->missing = n_add;
-	if (n == 0 && n_add == 0)
+	/* From which addresses a smarthost sends only its owner knows: nothing may be forbidden. */
+	if (n == 0 && exam_smarthost(e).n > 0)
+		buf_addf(s->text, "v=spf1 a:%.*s ~all", S(exam_smarthost(e)));
+	else if (n == 0 && n_add == 0)
 		buf_addf(s->text, "v=spf1 a:%.*s -all", S(exam_ehlo(e)));
 	else
 		spf_repair(s->text, found, n, add, n_add);

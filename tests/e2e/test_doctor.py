@@ -373,3 +373,13 @@ def test_hostile_zone():
         for r in (c.run(), c.postern.run("dns", "--source", SOURCE), c.postern.run("dns", "--source", SOURCE, "--format", "panel"),
                   c.postern.run("dns", "--source", SOURCE, "--format", "terraform")):
             assert "\033" not in r.stdout and "\007" not in r.stdout and r.returncode in (1, 2), r.stdout
+
+
+def test_smarthost():
+    """mail that leaves through a smarthost: our own address is not judged, and no record is made up that would forbid it"""
+    with clinic("outbound { ipv6 off }\nroute * { via smart.example:587 }") as c:
+        c.zones({HOME: swap(f"@ 60 IN TXT {SPF}\n", ""), REVERSE: ""})
+        found = c.look()
+        assert set(found["ptr.exists"] + found["spf.auth"] + found["ehlo.resolves"]) == {"skip"} and found["spf.record"] == ["fail"], found
+        records = {r["name"]: r["value"] for r in json.loads(c.postern.run("dns", "--json", "--source", SOURCE).stdout)}
+        assert records[HOME] == "v=spf1 a:smart.example ~all" and "10.2.0.192.in-addr.arpa" not in records, records
