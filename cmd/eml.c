@@ -122,8 +122,10 @@ eml_end(struct buf *out, bool hold, struct str why, uint64_t size)
 static bool
 cut_path(struct str *value, struct str *address)
 {
-	ptrdiff_t at = str_find(*value, '<');
+	/* What stands before it may hold a '<', but no blank. */
+	ptrdiff_t at = str_starts(*value, STR("<")) ? -1 : str_find_str(*value, STR(" <"));
 
+	at = at >= 0 || str_starts(*value, STR("<")) ? at + 1 : -1;
 	if (at < 0 || !str_ends(*value, STR(">")))
 		return false;
 	*address = str_sub(*value, (size_t)at + 1, value->n - (size_t)at - 2);
