@@ -144,12 +144,13 @@ static void
 keyd_gone(void *arg, const char *why)
 {
 	struct keyd_peer *p = arg;
+	struct channel   *channel = p->channel;
 
 	log_warn(ev("role-lost"), kv("peer", "keyd"), kv("why", why));
-	signer_keyd(p->delivery->worker.signer, NULL);
-	channel_close(p->channel);
 	p->channel = NULL;
 	choose_keyd(p->delivery);
+	signer_keyd_gone(p->delivery->worker.signer, channel);
+	channel_close(channel);
 }
 
 static const struct channel_hooks keyd_hooks = {keyd_message, keyd_gone};

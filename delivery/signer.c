@@ -33,7 +33,8 @@ struct entry {
 	uint64_t          id, number;
 	unsigned          generation; /* of the configuration that chose the keys */
 	struct dkim_sign *sign;
-	size_t            missing; /* signatures still owed by keyd */
+	struct channel   *asked;   /* this keyd */
+	size_t            missing; /* signatures still owed by it */
 	bool              done, ok, keep;
 	int64_t           deadline_ms;
 	struct buf        fields, dkim, why;
@@ -198,13 +199,7 @@ signer_destroy(struct signer *s)
 void
 signer_keyd(struct signer *s, struct channel *keyd)
 {
-	struct entry *e;
-
 	s->keyd = keyd;
-	if (keyd != NULL)
-		return;
-	LIST_EACH(&s->pending, e, struct entry, age)
-		finish(e, false, "the key holder is not there");
 }
 
 static struct entry *
@@ -337,7 +332,9 @@ prepare(struct signer *s, const struct signer_request *r, const struct dkim_conf
 static void
 ask_keyd(struct entry *e)
 {
+	e->asked = e->signer->keyd;
 	e->missing = dkim_sign_count(e->sign);
+	buf_clear(&e->dkim);
 	for (size_t i = 0; i < e->missing; i++) {
 		struct wire_sign ask = {.id = e->number * KEYS_MAX + i,
 		                        .domain = dkim_sign_domain(e->sign),
@@ -348,7 +345,24 @@ ask_keyd(struct entry *e)
 		buf_add(&e->dkim, i == 0 ? ask.domain : STR_NONE);
 		buf_addz(&e->dkim, i == 0 ? "/" : "");
 		buf_add(&e->dkim, ask.selector);
-		channel_send(e->signer->keyd, WIRE_SIGN, &ask, -1);
+		channel_send(e->asked, WIRE_SIGN, &ask, -1);
+	}
+}
+
+void
+signer_keyd_gone(struct signer *s, const struct channel *keyd)
+{
+	struct entry *e;
+
+	if (s->keyd == keyd)
+		s->keyd = NULL;
+	LIST_EACH(&s->pending, e, struct entry, age) {
+		if (e->asked != keyd)
+			continue;
+		if (s->keyd != NULL)
+			ask_keyd(e);
+		else
+			finish(e, false, "the key holder is not there");
 	}
 }
 

@@ -39,8 +39,14 @@ struct signature {
 struct signer *signer_create(struct loop *l);
 void           signer_destroy(struct signer *s); /* NULL is allowed; cancels all */
 
-/* The way to keyd, borrowed; NULL: it is gone, and what it has not answered fails. */
+/* The way to keyd, borrowed, for what comes from now on. */
 void signer_keyd(struct signer *s, struct channel *keyd);
+
+/*
+ * This one is gone: what it has not answered is asked of the one that signer_keyd() has named
+ * meanwhile, or fails.
+ */
+void signer_keyd_gone(struct signer *s, const struct channel *keyd);
 void signer_answer(struct signer *s, const struct wire_signed *msg);
 
 /* `fn` comes once, later, unless cancelled; the texts are valid during it. */

@@ -65,16 +65,16 @@ keyd_gone(void *arg, const char *why)
 	struct bench *b = arg;
 
 	(void)why;
-	signer_keyd(b->signer, NULL);
+	signer_keyd_gone(b->signer, b->keyd);
 	channel_close(b->keyd);
 	b->keyd = NULL;
 }
 
+static const struct channel_hooks hooks = {keyd_says, keyd_gone};
+
 static void
 begin(struct bench *b)
 {
-	static const struct channel_hooks hooks = {keyd_says, keyd_gone};
-
 	*b = (struct bench){.env = {.header_from = STR("example.com"), .accepted_ms = 1700000000000}};
 	b->loop = loop_create();
 	b->signer = signer_create(b->loop);
@@ -244,6 +244,39 @@ what_cannot_be_signed_fails_and_is_tried_again(void **state)
 	end(&b);
 }
 
+/* There are several: the end of another is nothing to us, that of ours only means to ask again. */
+static void
+another_key_holder_takes_over(void **state)
+{
+	struct bench    b;
+	struct answer   a = fresh();
+	struct channel *other;
+	char            digest[32], again[32];
+
+	(void)state;
+	begin(&b);
+	other = channel_open(b.loop, -1, ROLE_DELIVERY, ROLE_KEYD, &hooks, &b);
+	(void)ask(&b, 7, &a);
+	signer_keyd_gone(b.signer, other);
+	fake_run(b.loop);
+	assert_int_equal(a.came, 0);
+	serve(&b, true, digest);
+	fake_frame_drop(b.loop); /* for the second key: lost */
+	signer_keyd(b.signer, other);
+	signer_keyd_gone(b.signer, b.keyd);
+	channel_close(b.keyd);
+	b.keyd = other;
+	serve(&b, true, again);
+	assert_memory_equal(digest, again, 32);
+	assert_int_equal(a.came, 0);
+	serve(&b, true, again);
+	assert_int_equal(a.came, 1);
+	assert_true(a.ok);
+	assert_true(str_eq(buf_str(&a.dkim), STR("example.com/s1,s2")));
+	answer_free(&a);
+	end(&b);
+}
+
 static void
 a_cancelled_waiter_is_not_called(void **state)
 {
@@ -308,6 +341,7 @@ main(void)
 		cmocka_unit_test(a_new_configuration_signs_anew),
 		cmocka_unit_test(unsigned_says_why),
 		cmocka_unit_test(what_cannot_be_signed_fails_and_is_tried_again),
+		cmocka_unit_test(another_key_holder_takes_over),
 		cmocka_unit_test(a_cancelled_waiter_is_not_called),
 		cmocka_unit_test(the_body_hash_is_the_same_from_everywhere),
 	};
