@@ -236,7 +236,7 @@ tear_down(void **state)
 }
 
 /* Every smtpd has a channel to auth and queue, every delivery to queue and keyd; each has two ends. */
-#define ALL_WIRED "name=peers\tvalue:=16\n"
+#define ALL_WIRED "name=peers\tvalue:=20\n"
 
 static void
 all_roles_are_started_joined_and_stopped(void **state)
@@ -379,7 +379,7 @@ a_reload_changes_all_or_nothing(void **state)
 	assert_true(comes("status", "generation:=2\t"));
 	/* Two smtpds: one listener each at the start, then both places are other sockets. */
 	assert_true(comes("status", "name=listeners_given\tvalue:=6\n"));
-	assert_true(comes("status", "name=configs\tvalue:=14\n"));
+	assert_true(comes("status", "name=configs\tvalue:=16\n"));
 
 	write_config(listen, "max-recipients 7\n");
 	kill(daemon_pid, SIGHUP);
