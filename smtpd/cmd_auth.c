@@ -7,6 +7,7 @@
 #include "lib/util/encode.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
+#include "lib/util/time.h"
 #include "smtpd/command.h"
 #include "smtpd/logins.h"
 #include "smtpd/session.h"
@@ -14,6 +15,7 @@
 enum {
 	FAILURES_MAX = 3,
 	FIRST_PAUSE_MS = 1000, /* doubled with each failure */
+	PAUSE_DOUBLINGS = 5,
 	BINDING_OCTETS = 32,
 	LOGIN_MAX = 255,
 };
@@ -134,16 +136,57 @@ log_failure(const struct session *s, struct str user)
 	buf_free(&ip);
 }
 
+/*
+ * How often this client or this login has failed lately, whichever is more. A login is never
+ * locked, or anybody could lock out anybody; but guessing at it becomes slow from everywhere.
+ */
+static unsigned
+count_failure(struct session *s, struct str user)
+{
+	struct peers *ps = &s->server->peers;
+	struct peer  *login = peers_login(ps, user);
+	int64_t       now = time_mono_ms();
+	unsigned      n = ++s->auth_failures;
+
+	s->server->counts.auth_failures++;
+	peers_count_failure(ps, login, now);
+	n = login->failures > n ? login->failures : n;
+	if (s->peer == NULL)
+		return n;
+	peers_count_failure(ps, s->peer, now);
+	return s->peer->failures > n ? s->peer->failures : n;
+}
+
 /* Wrong passwords get their answer late, and each later than the one before. */
 static void
 pause_failed(struct session *s, struct str user)
 {
-	s->auth_failures++;
-	s->server->counts.auth_failures++;
-	log_failure(s, user.n > 0 ? user : s->auth->tried);
+	unsigned n;
+
+	user = user.n > 0 ? user : s->auth->tried;
+	n = count_failure(s, user) - 1;
+	log_failure(s, user);
 	login_exchange_destroy(s);
 	session_enter(s, PHASE_PAUSE);
-	stream_timeout(s->stream, (int64_t)FIRST_PAUSE_MS << (s->auth_failures - 1));
+	stream_timeout(s->stream,
+	               (int64_t)FIRST_PAUSE_MS << (n < PAUSE_DOUBLINGS ? n : PAUSE_DOUBLINGS));
+}
+
+/* Too often wrong, in whatever sessions. */
+static bool
+is_locked_out(const struct session *s)
+{
+	unsigned limit = s->site->config->limit_auth_failures;
+
+	return limit > 0 && s->peer != NULL && peer_failures(s->peer, time_mono_ms()) >= limit;
+}
+
+/* The last word of a session in which no login can come to anything. */
+static void
+send_away(struct session *s, const char *why, struct reply r)
+{
+	session_log_reject(s, "auth", why, r, STR_NONE);
+	session_end(s, r);
 }
 
 void
@@ -170,8 +213,15 @@ answer(struct session *s, struct reply r)
 static void
 succeed(struct session *s)
 {
-	s->login = s->auth->name;
+	struct str name = s->auth->name;
+
 	s->auth->name = STR_NONE;
+	if (!session_log_in(s, name)) {
+		login_exchange_destroy(s);
+		send_away(s, "too-many-connections",
+		          REPLY(421, 4, 7, 0, "this login has too many connections: closing"));
+		return;
+	}
 	answer(s, REPLY(235, 2, 7, 0, "welcome"));
 }
 
@@ -269,6 +319,11 @@ run_auth(struct session *s, struct str args)
 		return REPLY(502, 5, 5, 1, "AUTH is not offered on this listener");
 	if (!is_offered(s))
 		return REPLY(530, 5, 7, 0, "say STARTTLS first");
+	if (is_locked_out(s)) {
+		send_away(s, "too-many-failures",
+		          REPLY(421, 4, 7, 0, "too many failed logins from your address: try again in an hour"));
+		return REPLY_LATER;
+	}
 	if (logins_mechs(s->server->logins, s->secure).n == 0)
 		return REPLY(454, 4, 7, 0, "logins cannot be checked now: try again");
 	if (!has_mech(s, mech))

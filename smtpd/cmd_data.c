@@ -38,6 +38,7 @@ on_stored(struct handover_job *job, struct reply r)
 	struct session     *s = t->session;
 
 	if (r.code == 250) {
+		s->idle_commands = 0;
 		s->server->counts.accepted++;
 		s->server->counts.accepted_octets += message_size(t->message);
 		transaction_log(t);

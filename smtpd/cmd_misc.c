@@ -54,3 +54,17 @@ run_proxy(struct session *s, struct str args UNUSED)
 	session_end(s, r);
 	return REPLY_LATER;
 }
+
+/*
+ * A web page can have its visitor's browser send octets of the page's choice to a port of this
+ * machine, where he is trusted: they must not reach the line on which SMTP begins.
+ */
+struct reply
+run_http(struct session *s, struct str args UNUSED)
+{
+	struct reply r = REPLY(421, 4, 7, 0, "this is SMTP, not HTTP: closing");
+
+	session_log_reject(s, "command", "not-smtp", r, STR_NONE);
+	session_end(s, r);
+	return REPLY_LATER;
+}

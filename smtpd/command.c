@@ -15,6 +15,8 @@ enum flag {
 	NEEDS_TLS = 1,  /* if the listener says tls-required */
 	NEEDS_AUTH = 2, /* if the listener says auth-required */
 	NO_ARGS = 4,
+	IDLE = 8,    /* sends no mail: strangers have only so many of these in a row */
+	IN_TURN = 16, /* what follows has to wait for the answer */
 };
 
 enum {
@@ -42,17 +44,23 @@ static const struct command commands[] = {
 	 * to it.
 	 */
 	{"BDAT",     ANYTIME,                0,                      COMMAND_LINE_MAX, run_bdat},
-	{"RSET",     ANYTIME,                NO_ARGS,                LINE_MAX_SHORT, run_rset},
+	{"RSET",     ANYTIME,                NO_ARGS | IDLE,         LINE_MAX_SHORT, run_rset},
 	{"QUIT",     ANYTIME,                NO_ARGS,                LINE_MAX_SHORT, run_quit},
-	{"EHLO",     ANYTIME,                0,                      LINE_MAX_SHORT, run_ehlo},
-	{"HELO",     ANYTIME,                0,                      LINE_MAX_SHORT, run_helo},
-	{"STARTTLS", PHASE_READY,            NO_ARGS,                LINE_MAX_SHORT, run_starttls},
-	{"AUTH",     PHASE_READY,            NEEDS_TLS,              COMMAND_LINE_MAX, run_auth},
-	{"NOOP",     ANYTIME,                0,                      LINE_MAX_SHORT, run_noop},
-	{"VRFY",     ANYTIME & ~PHASE_START, 0,                      LINE_MAX_SHORT, run_vrfy},
-	{"EXPN",     ANYTIME,                0,                      LINE_MAX_SHORT, run_expn},
-	{"HELP",     ANYTIME,                0,                      LINE_MAX_SHORT, run_help},
+	{"EHLO",     ANYTIME,                IDLE,                   LINE_MAX_SHORT, run_ehlo},
+	{"HELO",     ANYTIME,                IDLE,                   LINE_MAX_SHORT, run_helo},
+	{"STARTTLS", PHASE_READY,            NO_ARGS | IDLE,         LINE_MAX_SHORT, run_starttls},
+	{"AUTH",     PHASE_READY,            NEEDS_TLS | IDLE | IN_TURN, COMMAND_LINE_MAX, run_auth},
+	{"NOOP",     ANYTIME,                IDLE,                   LINE_MAX_SHORT, run_noop},
+	{"VRFY",     ANYTIME & ~PHASE_START, IDLE,                   LINE_MAX_SHORT, run_vrfy},
+	{"EXPN",     ANYTIME,                IDLE,                   LINE_MAX_SHORT, run_expn},
+	{"HELP",     ANYTIME,                IDLE,                   LINE_MAX_SHORT, run_help},
 	{"PROXY",    ANYTIME,                0,                      LINE_MAX_SHORT, run_proxy},
+	{"GET",      ANYTIME,                0,                      COMMAND_LINE_MAX, run_http},
+	{"POST",     ANYTIME,                0,                      COMMAND_LINE_MAX, run_http},
+	{"PUT",      ANYTIME,                0,                      COMMAND_LINE_MAX, run_http},
+	{"HEAD",     ANYTIME,                0,                      COMMAND_LINE_MAX, run_http},
+	{"OPTIONS",  ANYTIME,                0,                      COMMAND_LINE_MAX, run_http},
+	{"CONNECT",  ANYTIME,                0,                      COMMAND_LINE_MAX, run_http},
 };
 
 #define FINE REPLY(250, 2, 0, 0, "ok")
@@ -122,6 +130,31 @@ command_mistake(struct session *s, struct reply r)
 	session_end(s, r);
 }
 
+/* Only strangers are watched: a program on this machine may write all it has to say at once. */
+static bool
+is_out_of_turn(const struct session *s, const struct command *c)
+{
+	return c != NULL && (c->flags & IN_TURN) != 0 && !s->trusted && s->login.n == 0 &&
+	       stream_waiting(s->stream) > 0;
+}
+
+static bool
+is_wasting(struct session *s, const struct command *c)
+{
+	unsigned limit = s->site->config->limit_commands;
+
+	if (c == NULL || (c->flags & IDLE) == 0 || s->trusted || limit == 0)
+		return false;
+	return ++s->idle_commands > limit;
+}
+
+static void
+send_away(struct session *s, const char *why, struct reply r)
+{
+	session_log_reject(s, "command", why, r, STR_NONE);
+	session_end(s, r);
+}
+
 void
 command_run(struct session *s, struct str line)
 {
@@ -130,6 +163,16 @@ command_run(struct session *s, struct str line)
 	struct str            args = str_trim(rest);
 	struct reply          r = check(s, c, line, args);
 
+	if (is_wasting(s, c)) {
+		send_away(s, "too-many-commands",
+		          REPLY(421, 4, 7, 0, "too many commands without a mail: closing"));
+		return;
+	}
+	if (is_out_of_turn(s, c)) {
+		send_away(s, "pipelining",
+		          REPLY(554, 5, 5, 0, "wait for the answer before you go on: closing"));
+		return;
+	}
 	if (r.code == 250)
 		r = c->run(s, args);
 	if (r.code == 0)

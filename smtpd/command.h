@@ -35,6 +35,7 @@ struct reply run_expn(struct session *s, struct str args);
 struct reply run_help(struct session *s, struct str args);
 struct reply run_quit(struct session *s, struct str args);
 struct reply run_proxy(struct session *s, struct str args);
+struct reply run_http(struct session *s, struct str args);
 
 /* Input of the phases that are not commands; false: there is none, come back later. */
 bool auth_input(struct session *s);

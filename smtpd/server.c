@@ -11,6 +11,7 @@
 #include "lib/proc/config.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
+#include "lib/util/time.h"
 #include "smtpd/handover.h"
 #include "smtpd/logins.h"
 #include "smtpd/session.h"
@@ -21,6 +22,8 @@ enum {
 	LINE_LIMIT = 64 * 1024, /* a whole EHLO or HELP answer */
 	ENVELOPE_MAX = 1536 * 1024, /* with a body of WIRE_INLINE_MAX still one frame */
 	DRAIN_MS = 20 * 1000,
+	EVICT_LOOK = 1000, /* how many of the oldest sessions are looked at for one that can go */
+	TELL_MS = 60 * 1000, /* a client that is turned away is logged no more often */
 };
 
 struct site *
@@ -92,6 +95,7 @@ server_init(struct server *sv, struct loop *l, unsigned index)
 	sv->envelope = BUF(ENVELOPE_MAX);
 	list_init(&sv->sessions);
 	messages_init(&sv->messages);
+	peers_init(&sv->peers);
 	sv->handover = handover_create(l);
 	sv->logins = logins_create(l);
 }
@@ -108,32 +112,98 @@ server_free(struct server *sv)
 	handover_destroy(sv->handover);
 	logins_destroy(sv->logins);
 	messages_free(&sv->messages);
+	peers_free(&sv->peers);
 	site_unref(sv->site);
 	buf_free(&sv->line);
 	buf_free(&sv->envelope);
 }
 
-/* No session for this one: somebody else's turn, with a word about it. */
 static void
-turn_away(struct server *sv, int fd, struct addr client, const char *why)
+log_turned_away(struct addr client, const char *why)
 {
-	struct stream *stream = stream_accept(sv->loop, fd, NULL, NULL);
-	struct buf     ip = BUF(64);
+	struct buf ip = BUF(64);
 
-	sv->counts.turned_away++;
 	addr_format(&ip, client);
 	log_warn(ev("reject"), kv("stage", "connect"), kv("code", 421), kv("why", why),
 	         kv("client", buf_str(&ip)));
 	buf_free(&ip);
+}
+
+/* No session for this one: somebody else's turn, with a word about it unless `why` is NULL. */
+static void
+turn_away(struct server *sv, int fd, struct addr client, const char *why)
+{
+	struct stream *stream = stream_accept(sv->loop, fd, NULL, NULL);
+
+	sv->counts.turned_away++;
+	if (why != NULL)
+		log_turned_away(client, why);
 	if (stream == NULL)
 		return;
 	stream_write(stream, STR("421 4.3.2 too many connections: try again later\r\n"));
 	stream_finish(stream);
 }
 
+/* Whoever is in `trust` has no limits. */
+static bool
+is_trusted(const struct server *sv, struct addr client)
+{
+	struct policy policy = {.config = sv->site->config, .client = client};
+	struct buf    unused = BUF(POLICY_TEXT_MAX);
+	bool          ok = policy_is_ok(policy_client(&policy, &unused));
+
+	buf_free(&unused);
+	return ok;
+}
+
+/* False: he has as many connections as one client may have, and was told so. */
+static bool
+admit(struct server *sv, int fd, struct addr client, struct peer **peer)
+{
+	unsigned limit = sv->site->config->limit_connections;
+	int64_t  now;
+	bool     tell;
+
+	*peer = NULL;
+	if (is_trusted(sv, client))
+		return true;
+	*peer = peers_client(&sv->peers, client);
+	if (limit == 0 || (*peer)->connections < limit)
+		return true;
+	now = time_mono_ms();
+	tell = (*peer)->told_ms == 0 || now - (*peer)->told_ms >= TELL_MS;
+	if (tell)
+		(*peer)->told_ms = now;
+	turn_away(sv, fd, client, tell ? "too-many-connections" : NULL);
+	return false;
+}
+
+/* The house is full: of the strangers who do nothing one of the most numerous makes room. */
+static bool
+make_room(struct server *sv)
+{
+	struct session *s, *worst = NULL;
+	size_t          looked = 0;
+
+	LIST_EACH(&sv->sessions, s, struct session, link)
+	{
+		if (++looked > EVICT_LOOK)
+			break;
+		if (session_is_idle_stranger(s) &&
+		    (worst == NULL || s->peer->connections > worst->peer->connections))
+			worst = s;
+	}
+	if (worst == NULL)
+		return false;
+	session_evict(worst);
+	return true;
+}
+
 void
 server_accept(struct server *sv, unsigned index, int fd, struct addr client)
 {
+	struct peer *peer;
+
 	if (sv->site == NULL || sv->draining || index >= sv->site->config->n_listens) {
 		close(fd);
 		return;
@@ -141,12 +211,15 @@ server_accept(struct server *sv, unsigned index, int fd, struct addr client)
 	/* Asked again before a refusal: the sandbox sets its own limits after we began. */
 	if (sv->sessions.n >= sv->max_sessions)
 		sv->max_sessions = session_limit();
-	if (sv->sessions.n >= sv->max_sessions) {
+	if (!admit(sv, fd, client, &peer))
+		return;
+	if (sv->sessions.n >= sv->max_sessions && !make_room(sv)) {
+		peers_settle(&sv->peers, peer);
 		turn_away(sv, fd, client, "too-many-sessions");
 		return;
 	}
 	sv->counts.sessions++;
-	session_create(sv, &sv->site->config->listens[index], fd, client);
+	session_create(sv, &sv->site->config->listens[index], fd, client, peer);
 }
 
 void

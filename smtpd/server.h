@@ -13,6 +13,7 @@
 #include "lib/net/addr.h"
 #include "lib/util/list.h"
 #include "smtpd/message.h"
+#include "smtpd/peers.h"
 
 struct config;
 struct handover;
@@ -43,6 +44,7 @@ struct server {
 	struct list      sessions; /* of struct session */
 	size_t           max_sessions;
 	struct messages  messages;
+	struct peers     peers;
 	struct buf       line;     /* a reply being written */
 	struct buf       envelope; /* the same for envelopes */
 	struct counts    counts;

@@ -16,6 +16,7 @@
 enum {
 	ARM_SLACK_MS = 1000, /* deadlines are moved no finer than this: timers cost, too */
 	OUTPUT_MAX = 32 * 1024, /* a client that does not read its replies gets no more of them */
+	TLS_MAX_MS = 60 * 1000, /* for a handshake */
 	SLOW_GRACE_S = 600,  /* from MAIL on, before a message has to keep a pace */
 	SLOW_RATE = 100,     /* octets a second: slower than any modem, faster than a siege */
 };
@@ -119,6 +120,42 @@ forget(struct str *s)
 	*s = STR_NONE;
 }
 
+static void
+leave(struct server *sv, struct peer **p)
+{
+	if (*p != NULL)
+		(*p)->connections--;
+	peers_settle(&sv->peers, *p);
+	*p = NULL;
+}
+
+static void
+log_out(struct session *s)
+{
+	leave(s->server, &s->login_peer);
+	forget(&s->login);
+}
+
+bool
+session_log_in(struct session *s, struct str name)
+{
+	unsigned     limit = s->site->config->limit_connections;
+	struct peer *p;
+
+	log_out(s);
+	s->login = name;
+	if (s->trusted || limit == 0)
+		return true;
+	p = peers_login(&s->server->peers, name);
+	if (p->connections >= limit) {
+		peers_settle(&s->server->peers, p);
+		return false;
+	}
+	p->connections++;
+	s->login_peer = p;
+	return true;
+}
+
 void
 session_destroy(struct session *s)
 {
@@ -131,7 +168,8 @@ session_destroy(struct session *s)
 	list_remove(&sv->sessions, &s->link);
 	site_unref(s->site);
 	forget(&s->helo);
-	forget(&s->login);
+	log_out(s);
+	leave(sv, &s->peer);
 	free(s);
 	server_left(sv);
 }
@@ -236,7 +274,7 @@ is_dripping(const struct session *s, int64_t now)
 static void
 arm(struct session *s, bool progress)
 {
-	int64_t now;
+	int64_t now, wait = s->site->config->idle_timeout_ms;
 
 	if (s->phase == PHASE_PAUSE || (!progress && s->armed_ms != 0))
 		return;
@@ -245,7 +283,11 @@ arm(struct session *s, bool progress)
 		return;
 	s->armed_ms = now;
 	/* Late is late: the end comes with the next turn, from where all time-outs come. */
-	stream_timeout(s->stream, is_dripping(s, now) ? 1 : s->site->config->idle_timeout_ms);
+	if (is_dripping(s, now))
+		wait = 1;
+	else if (s->phase == PHASE_TLS && wait > TLS_MAX_MS)
+		wait = TLS_MAX_MS;
+	stream_timeout(s->stream, wait);
 }
 
 static void
@@ -303,7 +345,7 @@ secured(struct session *s)
 	/* Nothing said before counts (RFC 3207 section 4.2). */
 	session_reset(s);
 	forget(&s->helo);
-	forget(&s->login);
+	log_out(s);
 	s->esmtp = false;
 	if (!s->greeted) {
 		greet(s);
@@ -368,21 +410,21 @@ on_event(void *arg, enum stream_event event)
 }
 
 void
-session_create(struct server *sv, const struct listen_conf *on, int fd, struct addr client)
+session_create(struct server *sv, const struct listen_conf *on, int fd, struct addr client,
+               struct peer *peer)
 {
 	struct stream  *stream;
 	struct session *s = mem_zero(sizeof *s);
-	struct buf      unused = BUF(POLICY_TEXT_MAX);
-	struct policy   policy;
 
 	s->server = sv;
 	s->site = site_ref(sv->site);
 	s->on = on;
 	s->client = client;
+	s->peer = peer;
+	s->trusted = peer == NULL;
+	if (peer != NULL)
+		peer->connections++;
 	list_push(&sv->sessions, &s->link);
-	policy = session_policy(s);
-	s->trusted = policy_is_ok(policy_client(&policy, &unused));
-	buf_free(&unused);
 	s->stream = stream = stream_accept(sv->loop, fd, on_event, s);
 	if (stream == NULL) {
 		close_soon(s);
@@ -396,6 +438,23 @@ session_create(struct server *sv, const struct listen_conf *on, int fd, struct a
 	arm(s, true);
 	if (s->site->tls == NULL || !stream_tls_accept(stream, s->site->tls))
 		lost(s);
+}
+
+bool
+session_is_idle_stranger(const struct session *s)
+{
+	return s->peer != NULL && s->login.n == 0 &&
+	       (s->phase & (PHASE_TLS | PHASE_START | PHASE_READY)) != 0;
+}
+
+void
+session_evict(struct session *s)
+{
+	if (s->phase == PHASE_TLS)
+		lost(s);
+	else
+		session_end(s, REPLY(421, 4, 3, 2, "too many connections: try again later"));
+	session_destroy(s);
 }
 
 void

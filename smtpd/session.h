@@ -47,6 +47,8 @@ struct session {
 	struct stream            *stream; /* NULL: the client is gone */
 	struct transaction       *tx;     /* from MAIL to the end of the message */
 	struct exchange          *auth;   /* while AUTH runs */
+	struct peer              *peer;   /* counts him; NULL: trusted */
+	struct peer              *login_peer; /* counts the login; NULL: none, or not counted */
 	struct deferred           end;
 	struct addr               client;
 	enum phase                phase;
@@ -54,6 +56,7 @@ struct session {
 	uint64_t                  chunk_left;
 	int64_t                   armed_ms;
 	unsigned                  errors, auth_failures, mails;
+	unsigned                  idle_commands; /* since the last mail */
 	bool esmtp, secure, greeted, trusted;
 	bool eof;        /* the client has sent all it ever will */
 	bool clogged;    /* he has too many replies to read; goes on when they have left */
@@ -66,7 +69,9 @@ enum { SESSION_MAILS_MAX = 10000 }; /* then the client connects anew, perhaps to
 /* A handler that answers by itself, now or later, returns this. */
 #define REPLY_LATER ((struct reply){0})
 
-void session_create(struct server *sv, const struct listen_conf *on, int fd, struct addr client);
+/* `peer` counts a client who is not trusted. */
+void session_create(struct server *sv, const struct listen_conf *on, int fd, struct addr client,
+                    struct peer *peer);
 void            session_destroy(struct session *s);
 struct session *session_at(struct link *k);
 
@@ -89,6 +94,13 @@ void session_log_reject(struct session *s, const char *stage, const char *why, s
 
 /* Forget the transaction: RSET, EHLO, its end. */
 void session_reset(struct session *s);
+
+/* He could not send mail yet, and is in the middle of nothing: nobody is hurt if he has to go. */
+bool session_is_idle_stranger(const struct session *s);
+void session_evict(struct session *s); /* from outside of its events: destroyed at once */
+
+/* Log in. False: this login has as many connections as it may have. */
+bool session_log_in(struct session *s, struct str name) MUST_USE; /* takes the name over */
 
 struct policy session_policy(const struct session *s);
 

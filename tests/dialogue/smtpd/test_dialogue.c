@@ -5,7 +5,9 @@
  * `set` lines make the configuration: domains, trust (words), listen (starttls tls auth
  * auth-required tls-required), own (the listener's address), max-size, max-recipients,
  * idle-timeout (seconds), user NAME PATTERN..., dkim DOMAIN SELECTOR..., certificate no, intake
- * full|broken|none, mechs none. Unset: domains example.com, trust 192.0.2.0/24 loopback.
+ * full|broken|none, mechs none, lint strict|off, received-client full|none, limit-connections,
+ * limit-commands and limit-auth-failures N, held N (connections that the client has already),
+ * failed N (logins that the client failed at before). Unset: no limits, domains example.com, trust 192.0.2.0/24 loopback.
  *
  * Steps: `do drain`, `do drained`, `do undrained`, `do sessions N`, `do logged TEXT`, `do unlogged TEXT`,
  * `do unsent-below N` (octets that wait for the client to read).
@@ -17,6 +19,7 @@
 #include "lib/proc/config.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
+#include "lib/util/time.h"
 #include "smtpd/handover.h"
 #include "smtpd/logins.h"
 #include "smtpd/server.h"
@@ -100,6 +103,10 @@ set_listen(struct bench *b, const struct script *sc)
 		else
 			return false;
 	}
+	if (str_eq(script_get(sc, "lint"), STR("strict")))
+		b->listen.lint = LISTEN_LINT_STRICT;
+	if (str_eq(script_get(sc, "lint"), STR("off")))
+		b->listen.lint = LISTEN_LINT_OFF;
 	return addr_parse_port(get(sc, "own", "192.0.2.25:25"), 25, &b->listen.addr);
 }
 
@@ -161,6 +168,13 @@ make_config(struct bench *b, const struct script *sc)
 	c->tls = &b->tls;
 	c->n_tls = !str_eq(script_get(sc, "certificate"), STR("no"));
 	b->tls = (struct tls_conf){.cert_pem = STR("cert"), .key_pem = STR("key")};
+	c->limit_connections = (unsigned)number(sc, "limit-connections", 0);
+	c->limit_commands = (unsigned)number(sc, "limit-commands", 0);
+	c->limit_auth_failures = (unsigned)number(sc, "limit-auth-failures", 0);
+	if (str_eq(script_get(sc, "received-client"), STR("full")))
+		c->received_client = RECEIVED_FULL;
+	if (str_eq(script_get(sc, "received-client"), STR("none")))
+		c->received_client = RECEIVED_NONE;
 	set_names(b, sc);
 	return set_listen(b, sc);
 }
@@ -189,6 +203,21 @@ introduce(struct bench *b, const struct script *sc)
 	return fake_message(b->loop, WIRE_INTAKE, &intake, -1);
 }
 
+/* What the server remembers of the client from before. */
+static void
+remember(struct bench *b, const struct script *sc, struct addr peer)
+{
+	uint64_t     held = number(sc, "held", 0), failed = number(sc, "failed", 0);
+	struct peer *p;
+
+	if (held + failed == 0)
+		return;
+	p = peers_client(&b->server.peers, peer);
+	p->connections += (unsigned)held;
+	for (; failed > 0; failed--)
+		peers_count_failure(&b->server.peers, p, time_mono_ms());
+}
+
 static void *
 start(struct script *sc, struct loop *l, struct buf *why)
 {
@@ -207,6 +236,7 @@ start(struct script *sc, struct loop *l, struct buf *why)
 	}
 	server_configure(&b->server, &b->config);
 	fake_run(l);
+	remember(b, sc, peer);
 	server_accept(&b->server, 0, script_accept(sc), peer);
 	return b;
 }
