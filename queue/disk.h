@@ -97,7 +97,7 @@ struct disk {
 	struct segments            segments;
 	struct index               index;
 	struct shelves             shelves;
-	struct heap                claims; /* by deadline, wall clock */
+	struct heap                claims; /* by deadline, monotonic: a clock that is set ends no lease */
 	uint64_t                   next_token;
 	struct list                warm; /* blocks, oldest first */
 	size_t                     warm_bytes;
@@ -228,7 +228,7 @@ void     disk_settle(struct store *s, const struct store_lease *l, const struct 
                      store_done_fn *fn, void *arg);
 uint64_t lease_take(struct disk *d, struct part *p, int64_t lease_ms); /* the token */
 void     lease_end(struct disk *d, struct part *p); /* the part is on no list then */
-void     lease_expire(struct disk *d, int64_t now_ms);
+void     lease_expire(struct disk *d);
 
 /* store_put.c */
 struct store_put *disk_put(struct store *s, uint64_t id, int *spill_fd);

@@ -6,6 +6,8 @@
 #include "lib/util/time.h"
 #include "queue/disk.h"
 
+enum { TICK_MAX_MS = 60 * 1000 }; /* the wall clock may be set meanwhile */
+
 struct result_later {
 	struct later      later;
 	store_done_fn    *fn;
@@ -123,32 +125,28 @@ void
 disk_set_tick(struct disk *d)
 {
 	struct heap_node *due = heap_min(&d->shelves.due), *claim = heap_min(&d->claims);
-	int64_t           at = INT64_MAX, now;
+	int64_t           wait = TICK_MAX_MS, left;
 
 	if (!list_empty(&d->shelves.news))
 		disk_speak_soon(d);
-	if (due != NULL)
-		at = due->key;
-	if (claim != NULL && claim->key < at)
-		at = claim->key;
-	if (at == INT64_MAX || d->closed != NULL) {
+	if ((due == NULL && claim == NULL) || d->closed != NULL) {
 		timer_clear(d->tick);
 		return;
 	}
-	now = time_wall_ms();
-	/* Not for ever: the wall clock may be set meanwhile. */
-	at -= now;
-	timer_set(d->tick, at < 0 ? 0 : at > 60000 ? 60000 : at);
+	if (due != NULL && (left = due->key - time_wall_ms()) < wait)
+		wait = left;
+	if (claim != NULL && (left = claim->key - time_mono_ms()) < wait)
+		wait = left;
+	timer_set(d->tick, wait < 0 ? 0 : wait);
 }
 
 static void
 tick(void *arg)
 {
 	struct disk *d = arg;
-	int64_t      now = time_wall_ms();
 
-	lease_expire(d, now);
-	shelves_tick(&d->shelves, now);
+	lease_expire(d);
+	shelves_tick(&d->shelves, time_wall_ms());
 	disk_set_tick(d);
 }
 

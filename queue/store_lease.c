@@ -29,7 +29,7 @@ lease_take(struct disk *d, struct part *p, int64_t lease_ms)
 	p->claim = c;
 	p->where = AT_LEASED;
 	d->index.n_leased++;
-	heap_put(&d->claims, &c->until, time_wall_ms() + lease_ms);
+	heap_put(&d->claims, &c->until, time_mono_ms() + lease_ms);
 	return c->token;
 }
 
@@ -44,15 +44,16 @@ lease_end(struct disk *d, struct part *p)
 }
 
 void
-lease_expire(struct disk *d, int64_t now_ms)
+lease_expire(struct disk *d)
 {
 	struct heap_node *first;
+	int64_t           now = time_mono_ms();
 
-	while ((first = heap_min(&d->claims)) != NULL && first->key <= now_ms) {
+	while ((first = heap_min(&d->claims)) != NULL && first->key <= now) {
 		struct part *p = CONTAINER(first, struct claim, until)->part;
 
 		lease_end(d, p);
-		part_wait(d, p, now_ms);
+		part_wait(d, p, 0);
 	}
 }
 
@@ -74,7 +75,7 @@ disk_renew(struct store *s, uint64_t id, uint32_t part, uint64_t token, int64_t 
 	struct part *p = leased_part(d, id, part, token);
 
 	if (p != NULL)
-		heap_put(&d->claims, &p->claim->until, time_wall_ms() + lease_ms);
+		heap_put(&d->claims, &p->claim->until, time_mono_ms() + lease_ms);
 }
 
 /* ---- leasing ---- */

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/mail/ids.h"
@@ -451,12 +452,52 @@ bodies_can_be_read(void **state)
 	assert_false(rig_body(r, 2));
 }
 
+static int64_t jump_ms;
+
+static int64_t
+jumping_wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + jump_ms;
+}
+
+static int64_t
+real_mono_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Whoever sets the clock, or wakes his machine, has not delivered the mail. */
+static void
+a_clock_that_jumps_ends_no_lease(void **state)
+{
+	struct rig      *r = *state;
+	struct rig_lease first;
+
+	jump_ms = 0;
+	time_hook(jumping_wall_ms, real_mono_us);
+	rig_put(r, 1, "a.example", 100);
+	first = r->leases[0];
+	jump_ms = 3600 * 1000;
+	rig_put(r, 2, "b.example", 100);
+	rig_turn(r, 20);
+	assert_int_equal(rig_lease(r, "a.example", 1), 0);
+	assert_int_equal(rig_settle(r, &first, STORE_DONE, 0, "250 ok"), STORE_OK);
+	time_hook(NULL, NULL);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CASE(a_clock_that_jumps_ends_no_lease),
 		CASE(commit_leases_all_parts),
 		CASE(commit_survives_a_crash),
 		CASE(put_is_idempotent),
