@@ -57,6 +57,10 @@ class Town:
         return self.gmail.verdicts[-1]
 
 
+def other_letter(match):
+    return match[1] + ("y" if match[2] == "x" else "x")
+
+
 FAULTS = [
     ("no reverse name", lambda home, reverse: (home, ""), "ptr.exists", "5.7.25"),
     ("a reverse name that does not lead back", lambda home, reverse: (home, reverse.replace("PTR mail.", "PTR mx.")), "ptr.fcrdns", "5.7.25"),
@@ -64,7 +68,7 @@ FAULTS = [
     ("SPF of another address", lambda home, reverse: (home.replace("ip4:192.0.2.10", "ip4:192.0.2.11"), reverse), "spf.auth", "5.7.27"),
     ("two SPF records", lambda home, reverse: (home + '\nsender.example. 3600 IN TXT "v=spf1 mx -all"', reverse), "spf.record", "5.7.27"),
     ("no keys", lambda home, reverse: (re.sub(r"^.*_domainkey.*$", "", home, flags=re.M), reverse), "dkim.record", "5.7.30"),
-    ("keys of somebody else", lambda home, reverse: (re.sub(r"p=([^\"]{30})\S", r"p=\1x", home), reverse), "dkim.", "5.7.30"),
+    ("keys of somebody else", lambda home, reverse: (re.sub(r"(_domainkey.*p=[^\"]{30})(\S)", other_letter, home), reverse), "dkim.", "5.7.30"),
     ("revoked keys", lambda home, reverse: (re.sub(r"p=M.*|p=[A-Za-z0-9+/]{42}.*", 'p="', re.sub(r"\( (.*)\)", r"\1", home)), reverse), "dkim.record", "5.7.30"),
     ("no DMARC", lambda home, reverse: (re.sub(r"^_dmarc.*$", "", home, flags=re.M), reverse), "dmarc.record", "5.7.515"),
 ]
