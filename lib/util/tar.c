@@ -108,9 +108,11 @@ parse(const uint8_t *block, struct tar_entry *e)
 		return false;
 	e->mtime = get_number(block, MTIME, &mtime) && mtime <= INT64_MAX ? (int64_t)mtime : 0;
 	e->type = block[TYPE.at] == '\0' ? '0' : (char)block[TYPE.at];
-	snprintf(e->name, sizeof e->name, "%.*s%s%.*s", (int)prefix,
-	         (const char *)block + PREFIX.at, prefix > 0 ? "/" : "",
-	         (int)text_length(block, NAME), (const char *)block + NAME.at);
+	if (snprintf(e->name, sizeof e->name, "%.*s%s%.*s", (int)prefix,
+	             (const char *)block + PREFIX.at, prefix > 0 ? "/" : "",
+	             (int)text_length(block, NAME),
+	             (const char *)block + NAME.at) >= (int)sizeof e->name)
+		return false;
 	/* Links, devices and folders have no octets, whatever stands there. */
 	if (e->type >= '1' && e->type <= '6')
 		e->size = 0;
