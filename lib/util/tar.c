@@ -95,6 +95,8 @@ text_length(const uint8_t *block, struct field f)
 	return strnlen((const char *)block + f.at, f.n);
 }
 
+_Static_assert(TAR_NAME > 155 + 1 + 100, "prefix, slash and name fit, with their NUL");
+
 static bool
 parse(const uint8_t *block, struct tar_entry *e)
 {
@@ -108,11 +110,11 @@ parse(const uint8_t *block, struct tar_entry *e)
 		return false;
 	e->mtime = get_number(block, MTIME, &mtime) && mtime <= INT64_MAX ? (int64_t)mtime : 0;
 	e->type = block[TYPE.at] == '\0' ? '0' : (char)block[TYPE.at];
-	if (snprintf(e->name, sizeof e->name, "%.*s%s%.*s", (int)prefix,
-	             (const char *)block + PREFIX.at, prefix > 0 ? "/" : "",
-	             (int)text_length(block, NAME),
-	             (const char *)block + NAME.at) >= (int)sizeof e->name)
-		return false;
+	if (prefix > 0) {
+		memcpy(e->name, block + PREFIX.at, prefix);
+		e->name[prefix++] = '/';
+	}
+	memcpy(e->name + prefix, block + NAME.at, text_length(block, NAME));
 	/* Links, devices and folders have no octets, whatever stands there. */
 	if (e->type >= '1' && e->type <= '6')
 		e->size = 0;
