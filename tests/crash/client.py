@@ -4,11 +4,20 @@
 import random
 import re
 import socket
+import subprocess
 import threading
 import time
 
 SENDER = "app@sender.example"
 QUEUED = re.compile(r"queued as (\w+)")
+
+
+def kill_all(postern):
+    """kill -9 of the daemon and all its roles, and the wait until they are gone."""
+    group = postern.process.pid
+    postern.kill()
+    while subprocess.run(["pgrep", "-g", str(group)], capture_output=True).returncode == 0:
+        time.sleep(0.01)
 
 
 class Refused(Exception):

@@ -8,10 +8,11 @@ where the reply to a dot was on its way when something died.
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
-from client import Load, subject_of
+from client import Load, kill_all, subject_of
 from house import until
 from world import World, mx_zone
 
@@ -70,12 +71,13 @@ class Round:
     def kill(self, p, whom):
         self.kills.append((time.monotonic(), whom))
         if whom == "all":
-            p.kill()
+            kill_all(p)
             p.start()
         elif whom == "supervisor":
-            os.kill(p.process.pid, signal.SIGKILL)
+            group = p.process.pid
+            os.kill(group, signal.SIGKILL)
             p.process.wait()
-            until(lambda: not any(p.role_pids(role) for role in ROLES[:5]), 20, "the roles follow their supervisor")
+            until(lambda: subprocess.run(["pgrep", "-g", str(group)], capture_output=True).returncode, 30, "the roles follow their supervisor")
             p.start()
         else:
             pids = p.role_pids(whom)
