@@ -62,7 +62,8 @@ eml_begin(struct buf *out, struct str id, const struct envelope *e)
 	time_format_rfc3339(&value, e->accepted_ms);
 	add(out, STR("Accepted"), buf_str(&value));
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		struct str text = *(const struct str *)((const char *)e + texts[i].at);
+		struct str text = *(const struct str *)(const void *)((const char *)e +
+		                                                      texts[i].at);
 
 		if (text.n > 0 && texts[i].at != offsetof(struct envelope, hold_why))
 			add(out, texts[i].name, text);
@@ -182,7 +183,7 @@ take_field(struct eml *m, struct str name, struct str value)
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (str_ieq(name, texts[i].name)) {
-			*(struct str *)((char *)&m->e + texts[i].at) = value;
+			*(struct str *)(void *)((char *)&m->e + texts[i].at) = value;
 			m->e.hold = m->e.hold || texts[i].at == offsetof(struct envelope, hold_why);
 			return NULL;
 		}
