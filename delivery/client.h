@@ -47,7 +47,7 @@ struct client_hooks {
 	void (*settled)(void *arg, struct mail *m);
 	/*
 	 * The connection is over, mails given and not settled are the owner's again (mail.sent
-	 * says how far one came). `r` is a temporary reply (or a 521 greeting) with the
+	 * says how far one came). `r` is a temporary reply (or 521 to the opening) with the
 	 * peer's words or ours, valid until client_close(), which the owner must call.
 	 */
 	void (*broken)(void *arg, enum client_stage stage, struct reply r);

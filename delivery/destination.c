@@ -295,8 +295,13 @@ remember(struct destination *d, const struct conn *c, struct reply r)
 	if (d->failing && reply_is_temporary(d->failure) && !reply_is_temporary(r))
 		return;
 	buf_clear(&d->failure_text);
-	buf_add(&d->failure_text, r.text);
 	d->failure = r;
+	if (!d->route.direct && !reply_is_temporary(r)) { /* a smarthost would cost all our mail */
+		reply_format(&d->failure_text, r);
+		d->failure = (struct reply){.code = 451, .status = {4, 3, 2}};
+	} else {
+		buf_add(&d->failure_text, r.text);
+	}
 	d->failure.text = buf_str(&d->failure_text);
 	d->failed_hop = c->hop;
 	buf_clear(&d->failed_name);
