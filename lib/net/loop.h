@@ -24,7 +24,7 @@ void         loop_destroy(struct loop *l);
 void         loop_run(struct loop *l);  /* until loop_stop() */
 void         loop_stop(struct loop *l); /* after the running callback */
 
-/* For lib/dns and lib/net only: unbound and bufferevents live in the same base. */
+/* For lib/dns and lib/net only: unbound lives in the same base. */
 struct event_base *loop_base(struct loop *l);
 
 /* A timer is made once, and set and cleared often. Setting it again moves it. */
