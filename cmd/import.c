@@ -127,7 +127,7 @@ take_end(struct importing *m, struct str rest)
 static void
 take_answer(struct importing *m)
 {
-	ptrdiff_t  at;
+	ptrdiff_t  at = 0;
 	struct str line;
 
 	while (m->code == CMD_OK && (at = str_find(buf_str(&m->in), '\n')) < 0) {
