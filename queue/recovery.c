@@ -95,18 +95,20 @@ set_part(struct disk *d, struct part *p, const struct found_part *f)
 	}
 }
 
+/* All that is known of a message whose lines are bad is its id: it stays, on hold, to be seen. */
 static void
 replay_message(struct disk *d, struct segment *g, const struct found *f)
 {
-	struct msg *m = index_find(&d->index, f->id);
+	static const struct found_part lost = {
+		.lane = {"unknown", 7}, .n_rcpts = 1, .state = PART_HOLD};
+	const struct found_part       *parts = f->n_parts > 0 ? f->parts : &lost;
+	struct msg                    *m = index_find(&d->index, f->id);
 
 	if (m != NULL) {
 		m->flags &= ~(uint32_t)MSG_DERIVED;
 		msg_forget(d, m);
 	}
-	if (f->n_parts == 0)
-		return;
-	m = index_add(&d->index, f->id, f->n_parts);
+	m = index_add(&d->index, f->id, f->n_parts > 0 ? f->n_parts : 1);
 	m->meta_len = f->meta_len;
 	m->size = f->size;
 	m->accepted_s = f->accepted_s;
@@ -116,9 +118,9 @@ replay_message(struct disk *d, struct segment *g, const struct found *f)
 	           (f->type == RECORD_MOVE ? MSG_MOVED : 0u);
 	d->index.n_damaged += (f->flags & RECORD_DAMAGED) != 0;
 	msg_place(d, m, g, f->off);
-	for (uint32_t i = 0; i < f->n_parts; i++) {
-		part_set_lane(d, &m->parts[i], f->parts[i].lane);
-		set_part(d, &m->parts[i], &f->parts[i]);
+	for (uint32_t i = 0; i < m->n_parts; i++) {
+		part_set_lane(d, &m->parts[i], parts[i].lane);
+		set_part(d, &m->parts[i], &parts[i]);
 	}
 }
 
@@ -187,12 +189,10 @@ read_parts(struct str text, struct found *f)
 	}
 }
 
-/* All that is known of a message whose envelope is bad is its id: it stays, on hold, to be seen. */
 static void
 replay_damaged(struct disk *d, struct scan *s, const struct sight *v, struct found *f)
 {
-	struct found_part lost = {.lane = STR("unknown"), .n_rcpts = 1, .state = PART_HOLD};
-	struct buf        id = BUF(ID_TEXT + 1);
+	struct buf id = BUF(ID_TEXT + 1);
 
 	s->damages++;
 	id_format(&id, v->r.id);
@@ -203,15 +203,8 @@ replay_damaged(struct disk *d, struct scan *s, const struct sight *v, struct fou
 	if (v->r.type != RECORD_MSG && v->r.type != RECORD_MOVE)
 		return; /* a lost state: the older one stands, at worst a recipient gets the mail twice */
 	f->flags |= RECORD_DAMAGED;
-	if (f->n_parts == 0) {
-		free(f->parts);
-		f->parts = &lost;
-		f->n_parts = 1;
-	}
 	hint_add(&s->hint, f);
 	recovery_replay(d, s->g, f);
-	if (f->parts == &lost)
-		f->parts = NULL;
 }
 
 static void

@@ -200,6 +200,29 @@ a_flipped_body_is_held(void **state)
 	assert_int_equal(rig_messages(r), 2);
 }
 
+/* Of its lines nothing can be read; it must not vanish when its segment is emptied. */
+static void
+what_is_damaged_stays_when_it_is_moved(void **state)
+{
+	struct rig *r = *state;
+	char        name[64], hashes[200];
+
+	for (uint64_t i = 1; i <= 3; i++)
+		rig_put(r, i, "a.example", 2000);
+	rig_crash(r);
+	rig_files(r, ".seg", name);
+	memset(hashes, '#', sizeof hashes);
+	rig_change_file(r, name, 64, hashes, 150);
+	r->slack_bytes = 1;
+	rig_open(r);
+	assert_int_equal(rig_list(r, &(struct store_filter){.status = STATUS_DAMAGED}), 1);
+	rig_turn(r, 500);
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(rig_messages(r), 3);
+	assert_int_equal(rig_list(r, &(struct store_filter){.status = STATUS_DAMAGED}), 1);
+}
+
 static void
 a_flipped_body_behind_a_hint_is_found_when_read(void **state)
 {
@@ -463,6 +486,7 @@ main(void)
 		CASE(a_tail_cut_anywhere_loses_only_the_last),
 		CASE(a_hole_in_acknowledged_mail_is_loud),
 		CASE(a_flipped_body_is_held),
+		CASE(what_is_damaged_stays_when_it_is_moved),
 		CASE(a_flipped_body_behind_a_hint_is_found_when_read),
 		CASE(a_lost_hint_costs_nothing),
 		CASE(a_missing_segment_is_loud),
