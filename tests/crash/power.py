@@ -43,7 +43,7 @@ class Run:
         self.rng = random.Random(seed)
         self.seed, self.file_system = seed, file_system
         self.failures, self.points, self.daemons, self.again, self.checked = [], 0, 0, 0, 0
-        self.world = self.recording = self.replay = None
+        self.world = self.recording = self.replay = self.load = None
         try:
             self.recording = disk.Recording(f"{BUILD}/tests/crash/recorder", file_system)
             self.world = World(zones=ZONES, receivers={"127.0.0.2": {"rcpt": self.on_rcpt, "data": self.on_data}},
@@ -69,7 +69,7 @@ class Run:
         return "550 5.1.1 nobody of that name" if address.endswith("@c.example") else None
 
     def on_data(self, message):
-        m = self.load.sent.get(subject_of(message.data))
+        m = self.load and self.load.sent.get(subject_of(message.data))
         if m and m.delivered is None:
             m.delivered = self.recording.position()
 

@@ -149,7 +149,7 @@ def test_full_and_started_anew():
         w.postern.start()
         let_go(w)
         until(lambda: {m.subject for m in promised} <= set(w.arrived), 60, f"all {len(promised)} arrive")
-        until(lambda: answer_to_mail(w).startswith("250"), 20, "intake resumes")
+        until(lambda: answer_to_mail(w).startswith("250"), 20, f"intake resumes; {w.postern.status()} {os.listdir(w.postern.dir + '/spool')}")
 
 
 def test_out_of_descriptors():
