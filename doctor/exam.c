@@ -12,7 +12,7 @@ static const char *const status_names[] = {
 	[CHECK_WARN] = "warn", [CHECK_FAIL] = "fail",
 };
 
-enum scope { PER_HOST, PER_SOURCE, PER_DOMAIN, PER_DOMAIN_SOURCE, PER_KEY };
+enum scope { PER_HOST, PER_SOURCE, PER_SOURCE6, PER_DOMAIN, PER_DOMAIN_SOURCE, PER_KEY };
 
 enum needs { NEEDS_NOTHING, NEEDS_DNS, NEEDS_NET };
 
@@ -59,7 +59,7 @@ static const struct check checks[] = {
 	{"dnsbl.domain", PER_DOMAIN, NEEDS_DNS, check_dnsbl_domain, "RFC 5782", "many, 550 5.7.1"},
 	{"dns.resolver", PER_HOST, NEEDS_NOTHING, check_dns_resolver, NULL, NULL},
 	{"net.port25", PER_HOST, NEEDS_NET, check_port25, NULL, "the own network"},
-	{"net.ipv6", PER_SOURCE, NEEDS_DNS, check_ipv6, NULL, "Gmail 550 5.7.1"},
+	{"net.ipv6", PER_SOURCE6, NEEDS_DNS, check_ipv6, NULL, "Gmail 550 5.7.1"},
 	{"relay.nets", PER_HOST, NEEDS_NOTHING, check_relay_nets, NULL, "everybody, once spammers find it"},
 	{"tls.cert", PER_HOST, NEEDS_NOTHING, check_tls_cert, NULL, NULL},
 	{"clock", PER_HOST, NEEDS_NOTHING, check_clock, NULL, NULL},
@@ -272,9 +272,12 @@ run_check(struct exam *e, const struct check *c)
 		run_one(e, c, &(struct subject){.ehlo = exam_ehlo(e)});
 		break;
 	case PER_SOURCE:
+	case PER_SOURCE6:
 		for (size_t i = 0; i < e->n_sources; i++)
-			run_one(e, c,
-			        &(struct subject){.source = e->sources[i], .ehlo = exam_ehlo(e)});
+			if (c->scope == PER_SOURCE || e->sources[i].family == 6)
+				run_one(e, c,
+				        &(struct subject){.source = e->sources[i],
+				                          .ehlo = exam_ehlo(e)});
 		break;
 	case PER_DOMAIN:
 	case PER_DOMAIN_SOURCE:

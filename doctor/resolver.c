@@ -143,10 +143,6 @@ check_ipv6(struct exam *e, const struct subject *s, struct finding *f)
 	struct buf         name = BUF(NAME_LIMIT);
 	const struct fact *ptr, *a = NULL;
 
-	if (s->source.family != 6) {
-		finding_say(f, CHECK_PASS, "not IPv6");
-		return;
-	}
 	reverse_name(&name, s->source, true);
 	ptr = exam_ask(e, f, buf_str(&name), DNS_PTR);
 	buf_free(&name);
