@@ -37,13 +37,19 @@ find_trust(const struct config *c, struct addr client)
 	return best;
 }
 
+/* What saslauthd asks may take any case: another spelling must not be a way around the block. */
 static const struct user_conf *
 find_user(const struct config *c, struct str login)
 {
-	for (size_t i = 0; i < c->n_user; i++)
+	const struct user_conf *near = NULL;
+
+	for (size_t i = 0; i < c->n_user; i++) {
 		if (str_eq(c->user[i].name, login))
 			return &c->user[i];
-	return NULL;
+		if (near == NULL && str_ieq(c->user[i].name, login))
+			near = &c->user[i];
+	}
+	return near;
 }
 
 static struct standing
