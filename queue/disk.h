@@ -183,6 +183,7 @@ void hint_write(struct disk *d, struct segment *g, const struct buf *hint); /* i
 void reclaim_open(struct disk *d);
 void reclaim_close(struct disk *d);
 void reclaim_check(struct disk *d); /* some segment may have died, or must be emptied */
+void reclaim_give_up(struct disk *d, struct block *b); /* a MOVE taken off the list; frees it */
 
 /* big.c */
 int  big_create(struct disk *d, uint64_t id);              /* descriptor of big/<id>.tmp, or -1 */

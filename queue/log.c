@@ -467,7 +467,8 @@ finished(struct job *job)
 /*
  * No room for ends, and none until a segment dies, which needs those very ends.
  * Removing a segment whose messages are all finished is as good as writing that
- * down, so the ends count as told now, and are written when there is room.
+ * down, so the ends count as told now, and are written when there is room. Moves
+ * would hold such a segment back: they are given up.
  */
 static void
 answer_early(struct disk *d)
@@ -475,6 +476,12 @@ answer_early(struct disk *d)
 	struct block *b;
 
 	LIST_EACH(&d->log.pending, b, struct block, link) {
+		if (b->r.type == RECORD_MOVE) {
+			list_remove(&d->log.pending, &b->link);
+			uncount(&d->log, b);
+			reclaim_give_up(d, b);
+			continue;
+		}
 		if (b->r.type != RECORD_DONE || b->answered)
 			continue;
 		b->answered = true;

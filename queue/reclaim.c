@@ -122,6 +122,23 @@ moved(struct disk *d, struct block *b, int error)
 	return false;
 }
 
+/* There is no segment to move to. The old one must be free to go when its last message does: that makes room. */
+void
+reclaim_give_up(struct disk *d, struct block *b)
+{
+	struct reclaim *r = &d->reclaim;
+	struct msg     *m = index_find(&d->index, b->r.id);
+
+	if (m != NULL)
+		m->flags &= ~(uint32_t)MSG_MOVING;
+	free(b);
+	if (--r->moving > 0)
+		return;
+	loop_defer_cancel(d->loop, &r->step);
+	release(r);
+	r->stuck_seq = 0;
+}
+
 static bool
 may_move(const struct msg *m)
 {

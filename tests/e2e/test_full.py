@@ -59,6 +59,16 @@ def all_pids(w):
     return [w.postern.process.pid, *(pid for role in ("smtpd", "queue", "delivery", "keyd", "auth") for pid in w.postern.role_pids(role))]
 
 
+def resumes(w):
+    """Intake resumes; what there is to know if it does not."""
+    try:
+        until(lambda: answer_to_mail(w).startswith("250"), 20, "intake resumes")
+    except AssertionError as e:
+        spool = f"{w.postern.dir}/spool"
+        files = [(name, os.stat(f"{spool}/{name}").st_blocks // 2) for name in sorted(os.listdir(spool))]
+        raise AssertionError(f"{e}; {answer_to_mail(w)}; {w.postern.status()}; KiB: {files}\n{w.postern.log()[-1500:]}")
+
+
 def let_go(w):
     w.open = True
     w.postern.run("queue", "retry", "--all", check=0)
@@ -149,7 +159,7 @@ def test_full_and_started_anew():
         w.postern.start()
         let_go(w)
         until(lambda: {m.subject for m in promised} <= set(w.arrived), 60, f"all {len(promised)} arrive")
-        until(lambda: answer_to_mail(w).startswith("250"), 20, f"intake resumes; {w.postern.status()} {os.listdir(w.postern.dir + '/spool')}")
+        resumes(w)
 
 
 def test_out_of_descriptors():
