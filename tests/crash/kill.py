@@ -60,7 +60,7 @@ class Round:
         subjects = {m.subject for m in self.promised}
         try:
             until(lambda: subjects <= set(self.arrivals.spans), 60, "all that was promised arrives")
-            until(lambda: p.queue_messages() == 0, 60, "an empty queue")
+            until(lambda: int(p.status().get("queue_messages", -1)) == 0, 60, "an empty queue")
         except AssertionError as e:
             self.failures.append(str(e))
         lost = subjects - set(self.arrivals.spans)
