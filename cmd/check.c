@@ -51,6 +51,11 @@ cmd_check(struct cmd *c)
 	if (!cmd_end(c))
 		return CMD_USAGE;
 	conf = config_load(c->config_file, &report, &errors, &warnings);
+	if (conf != NULL && !cmd_can_log_in(conf, &report)) {
+		errors++;
+		config_unref(conf);
+		conf = NULL;
+	}
 	code = conf == NULL ? CMD_CONFIG : CMD_OK;
 	if (c->json) {
 		print_json(buf_str(&report), errors, warnings);

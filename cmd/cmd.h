@@ -64,6 +64,12 @@ int cmd_usage(struct cmd *c, const char *why);
 /* The configuration, or NULL after all its errors are on stderr: then end with CMD_CONFIG. */
 struct config *cmd_load(struct cmd *c) MUST_USE;
 
+/*
+ * If logins are configured: can this machine check any? False with a line in `report`, in the
+ * form of the configuration's errors, that names the package that is missing.
+ */
+bool cmd_can_log_in(const struct config *c, struct buf *report) MUST_USE;
+
 int cmd_run(struct cmd *c);
 int cmd_check(struct cmd *c);
 int cmd_config(struct cmd *c);

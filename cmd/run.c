@@ -50,6 +50,7 @@ cmd_run(struct cmd *c)
 {
 	struct supervise_options o = {.version = POSTERN_VERSION, .ready = say_next};
 	struct buf               report = BUF(REPORT_MAX);
+	bool                     good;
 
 	o.config_file = c->config_file;
 	o.pidfile = cmd_option(c, "--pidfile");
@@ -57,9 +58,10 @@ cmd_run(struct cmd *c)
 		return CMD_USAGE;
 	fill_standard_fds();
 	o.config = config_load(c->config_file, &report, NULL, NULL);
+	good = o.config != NULL && cmd_can_log_in(o.config, &report);
 	fputs(buf_z(&report), stderr);
 	buf_free(&report);
-	if (o.config == NULL)
+	if (!good)
 		return CMD_CONFIG;
 	log_setup("supervisor", o.config->log_json ? LOG_JSON : LOG_LOGFMT, o.config->debug);
 	log_info(ev("start"), kv("version", POSTERN_VERSION),

@@ -43,6 +43,21 @@ def test_open_relay_does_not_start():
             p.close()
 
 
+def test_missing_sasl_module():
+    """without libsasl2's modules a configuration with users does not start, and the package is named"""
+    p = Postern("hostname mail.example.com\ndomains example.com\n", env={"SASL_PATH": "/nonexistent"})
+    try:
+        p.run("check", check=0)
+        p.configure(f"hostname mail.example.com\ndomains example.com\nusers {p.dir}/users\n")
+        with open(f"{p.dir}/users", "w") as f:
+            os.chmod(f.name, 0o600)
+        for verb in ("check", "run"):
+            r = p.run(verb, check=78)
+            assert "libsasl2-modules" in r.stdout + r.stderr, r
+    finally:
+        p.close()
+
+
 def test_config_show():
     """`config show` prints values with their origin"""
     p = Postern("hostname mail.example.com\ndomains example.com", env={"POSTERN_MAX_SIZE": "10M"})
