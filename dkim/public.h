@@ -16,8 +16,6 @@ struct public_key;
 struct public_key *public_parse(enum key_type type, struct str octets);
 void               public_destroy(struct public_key *k); /* NULL is allowed */
 
-unsigned public_bits(const struct public_key *k);
-
 /* Is `signature` one of this digest (SHA-256, 32 octets)? */
 bool public_verify(const struct public_key *k, struct str digest, struct str signature) MUST_USE;
 

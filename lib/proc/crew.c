@@ -361,14 +361,6 @@ crew_destroy(struct crew *cr)
 }
 
 void
-crew_send(struct crew *cr, unsigned roles, enum wire_id id, const void *msg)
-{
-	for (size_t i = 0; i < cr->n; i++)
-		if (in(roles, &cr->members[i]) && cr->members[i].up != NULL)
-			channel_send(cr->members[i].up, id, msg, -1);
-}
-
-void
 crew_drain(struct crew *cr, unsigned roles)
 {
 	cr->leaving |= roles;

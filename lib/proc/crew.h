@@ -62,7 +62,6 @@ struct crew *crew_start(struct loop *l, const struct crew_plan *plan,
 void         crew_destroy(struct crew *cr); /* kills those that are left; NULL is allowed */
 
 /* Sets of roles: bits 1 << ROLE_X. */
-void     crew_send(struct crew *cr, unsigned roles, enum wire_id id, const void *msg);
 void     crew_drain(struct crew *cr, unsigned roles); /* they are not started again */
 void     crew_kill(struct crew *cr, unsigned roles);
 unsigned crew_alive(const struct crew *cr, unsigned roles);         /* how many processes */
