@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BACKLOG = 64 };
@@ -84,12 +85,27 @@ out:
 	return fd;
 }
 
-/* True if the place is free, or is freed from what a dead daemon left. */
+enum { ANSWER_TRIES = 20 }; /* one second in all */
+
+static bool
+somebody_answers(const struct sockaddr_un *at)
+{
+	int  fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool answers = fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof *at) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return answers;
+}
+
+/*
+ * True if the place is free, or is freed from what a dead daemon left. One that
+ * was killed a moment ago may still have a child that holds its socket: that passes.
+ */
 static bool
 clear_socket(const struct sockaddr_un *at, struct buf *why)
 {
 	struct stat st;
-	int         fd;
 	bool        answers;
 
 	if (lstat(at->sun_path, &st) != 0)
@@ -98,10 +114,8 @@ clear_socket(const struct sockaddr_un *at, struct buf *why)
 		refuse(why, at->sun_path, "is there, and is not a socket");
 		return false;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	answers = fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof *at) == 0;
-	if (fd >= 0)
-		close(fd);
+	for (int i = 0; (answers = somebody_answers(at)) && i < ANSWER_TRIES; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
 	if (answers) {
 		refuse(why, at->sun_path,
 		       "another daemon answers there; set `control` to another path");
