@@ -47,6 +47,7 @@ struct log {
 	struct job      job;
 	struct iovec   *iov;
 	unsigned        iov_cap;
+	uint8_t        *zeros; /* a piece of them, behind batches */
 	bool            busy;
 	unsigned        failures; /* batches that failed in a row */
 	int             last_error;

@@ -272,6 +272,7 @@ segment_make(struct segments *s, struct job *job)
 		s->free_ids[i] = 0;
 		if (g->fd < 0)
 			continue;
+		g->written = g->size;
 		step = job_step(job, STEP_RENAME, s->dirfd);
 		memcpy(step->from, from, sizeof from);
 		memcpy(step->to, name, sizeof name);

@@ -25,6 +25,7 @@ struct segment {
 	int         fd;   /* -1: opened when needed */
 	struct link open; /* in segments.open, if sealed and open */
 	uint32_t    size, used;
+	uint32_t    written; /* up to here its blocks have been written once: syncs are cheap */
 	uint64_t    live_bytes;
 	uint32_t    n_live;
 	uint64_t    first_batch, last_batch; /* 0: none */
