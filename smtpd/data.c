@@ -50,11 +50,15 @@ count(struct data *d, size_t octets)
 {
 	/* Clipped, so that an endless line cannot wrap it. */
 	d->column += octets > 2 * DATA_LINE_MAX ? 2 * DATA_LINE_MAX : (unsigned)octets;
-	if (d->column > DATA_LINE_MAX) {
-		d->column = DATA_LINE_MAX + 1;
-		if (!d->in_head)
-			fault(d, DATA_LONG_LINE);
-	}
+	if (d->column <= DATA_LINE_MAX)
+		return;
+	d->column = DATA_LINE_MAX + 1;
+	if (d->in_head)
+		return;
+	if (!d->long_ok)
+		fault(d, DATA_LONG_LINE);
+	else if (d->long_line == 0)
+		d->long_line = d->lines + 1;
 }
 
 static void

@@ -9,9 +9,9 @@
  * loopback: a bare LF becomes CRLF; even then it ends no message, and a dot
  * behind it is an ordinary character.
  *
- * A line of over 998 octets is a fault too: it could not be sent on unchanged
- * (RFC 5321 section 4.5.3.1.6), and changing it would break what the client signed. In the
- * header, up to the first empty line, it is none: there a line can be folded (refold.h).
+ * A line of over 998 octets is a fault too, for it could not be sent on (RFC 5321 section
+ * 4.5.3.1.6), unless the caller can help it: in the header, up to the first empty line, a line
+ * can be folded (refold.h), and with `long_ok` the body is encoded anew (recode.h).
  */
 #ifndef SMTPD_DATA_H
 #define SMTPD_DATA_H
@@ -29,6 +29,8 @@ struct data {
 	bool            repair;
 	bool            repaired; /* a bare LF became CRLF */
 	bool            ended;    /* CRLF.CRLF has been seen */
+	bool            long_ok;  /* a long line in the body is no fault; the caller sets it */
+	uint64_t        long_line; /* the first such line then, from 1; 0: none */
 	enum data_fault fault;    /* the first one; no output comes after it */
 	uint64_t        line;     /* of the fault, from 1 */
 	/* its own */

@@ -545,8 +545,10 @@ break_off(struct work *w, struct str from, struct str behind)
 	if (!is_off(w) && goes_on(behind))
 		note(w, LINT_HEADER_SYNTAX);
 	/* The collector let them pass, as lines of the header. */
-	if (refold_is_needed(from))
+	if (refold_is_needed(from) && w->f->lint != LISTEN_LINT_FIX)
 		note(w, LINT_LINE_LONG_BODY);
+	else
+		w->r->long_rest = refold_is_needed(from);
 }
 
 static void
@@ -639,6 +641,7 @@ fixup_reset(struct fixup_result *r)
 	r->facts = (struct lint_facts){0};
 	r->verdict = (struct lint_verdict){.refused = LINT_RULES};
 	r->header_from = r->msgid = r->rest = STR_NONE;
+	r->long_rest = false;
 	r->why = NULL;
 }
 
@@ -664,7 +667,7 @@ fixup_format(struct buf *out, unsigned fixed)
 	static const char *const names[] = {
 		"date",         "message-id",   "from",           "bcc",    "return-path",
 		"address",      "separator",    "bare-lf",        "final-crlf",
-		"mime-version", "auth-results", "auto-submitted", "folded",
+		"mime-version", "auth-results", "auto-submitted", "folded",  "encoded",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {

@@ -35,6 +35,7 @@ enum {
 	FIXED_AUTH_RESULTS = 1024,
 	FIXED_AUTO_SUBMITTED = 2048,
 	FIXED_FOLDED = 4096,
+	FIXED_ENCODED = 8192, /* set by the collector */
 };
 
 struct fixup {
@@ -55,6 +56,7 @@ struct fixup_result {
 	struct str  header_from; /* canonical domain of the first author */
 	struct str  msgid;       /* with brackets */
 	struct str  rest;        /* what stood behind a broken line: belongs to the body */
+	bool        long_rest;   /* and has a line of over 998 octets, which is no fault yet */
 	const char *why;         /* refused: one word for the log */
 	struct buf  from, msgid_text, scratch, text;
 };

@@ -57,6 +57,12 @@ mailfrom_unaligned(const struct lint_facts *f)
 }
 
 static bool
+line_long_body(const struct lint_facts *f)
+{
+	return has_repair(f, FIXED_ENCODED);
+}
+
+static bool
 line_long_header(const struct lint_facts *f)
 {
 	return has_repair(f, FIXED_FOLDED);
@@ -224,7 +230,7 @@ static const struct row rows[LINT_RULES] = {
 		"a carriage return ends no line: end lines with CR LF"},
 	[LINT_NUL] = {"nul", LINT_REJECT, true, NULL,
 		"there is a NUL: encode the part as base64"},
-	[LINT_LINE_LONG_BODY] = {"line-long-body", LINT_FIX, true, NULL,
+	[LINT_LINE_LONG_BODY] = {"line-long-body", LINT_FIX, true, line_long_body,
 		"a line has over 998 octets: encode the part as quoted-printable or base64"},
 	[LINT_LINE_LONG_HEADER] = {"line-long-header", LINT_FIX, true, line_long_header,
 		"a header line has over 998 octets: fold it"},

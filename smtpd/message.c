@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/mail/header.h"
 #include "lib/proc/config.h"
 #include "lib/proc/wire.h"
 #include "lib/util/mem.h"
+#include "smtpd/recode.h"
 #include "smtpd/signing.h"
 
 enum {
@@ -97,6 +99,7 @@ void
 message_expect(struct message *m, enum data_kind kind, bool repair)
 {
 	data_init(&m->data, kind, repair);
+	m->data.long_ok = m->plan->lint == LISTEN_LINT_FIX;
 }
 
 /* Words that a rule of lint.h has no part in. */
@@ -268,6 +271,108 @@ refuse_fault(struct message *m)
 	refuse(m, "content", lint_reply(rule, buf_str(&m->why_text), &m->why_text));
 }
 
+/* ---- long lines ---- */
+
+static bool
+has_long_lines(const struct message *m)
+{
+	return m->data.long_line > 0 || m->fix.long_rest;
+}
+
+static void
+on_recoded(void *arg, struct str run, bool in_body)
+{
+	struct message *m = arg;
+
+	if (!in_body)
+		buf_add(&m->text, run);
+	/* A part that passes as it is comes in one run. */
+	for (; in_body && run.n > 0 && m->refusal.code == 0; run = str_skip(run, WRITE_OCTETS))
+		take_body(m, str_sub(run, 0, WRITE_OCTETS));
+}
+
+static void
+recode_text(struct message *m, struct str old)
+{
+	const char *cannot = recode(old, on_recoded, m);
+
+	if (cannot == NULL) {
+		m->fix.facts.fixed |= FIXED_ENCODED;
+		return;
+	}
+	m->fix.verdict.found |= LINT_BIT(LINT_LINE_LONG_BODY);
+	buf_clear(&m->why_text);
+	if (m->data.long_line > 0)
+		buf_addf(&m->why_text, "line %llu", (unsigned long long)m->data.long_line);
+	else
+		buf_addz(&m->why_text, "a line");
+	buf_addf(&m->why_text, " has over 998 octets and %s", cannot);
+	refuse(m, "content",
+	       lint_reply(LINT_LINE_LONG_BODY, buf_str(&m->why_text), &m->why_text));
+}
+
+/* Move what was written behind the first `old` octets to the start, and cut the rest off. */
+static bool
+move_down(struct message *m, uint64_t old)
+{
+	struct buf piece = BUF(WRITE_OCTETS);
+	char      *room = buf_room(&piece, WRITE_OCTETS);
+	uint64_t   at = 0, n = m->written - old;
+	bool       ok = true;
+
+	while (ok && at < n) {
+		ssize_t got = pread(m->fd, room, WRITE_OCTETS, (off_t)(old + at));
+
+		ok = got > 0 && pwrite(m->fd, room, (size_t)got, (off_t)at) == got;
+		at += ok ? (uint64_t)got : 0;
+	}
+	buf_free(&piece);
+	m->written = n;
+	return ok && ftruncate(m->fd, (off_t)n) == 0;
+}
+
+static void
+recode_file(struct message *m)
+{
+	uint64_t old = m->written;
+	void    *map = mmap(NULL, (size_t)old, PROT_READ, MAP_SHARED, m->fd, 0);
+	bool     ok = map != MAP_FAILED;
+
+	if (ok) {
+		recode_text(m, (struct str){map, (size_t)old});
+		munmap(map, (size_t)old);
+		write_out(m);
+		ok = m->refusal.code != 0 || move_down(m, old);
+	}
+	if (!ok)
+		refuse(m, "spool",
+		       REPLY(452, 4, 3, 1, "the message cannot be written: try again later"));
+}
+
+static void
+recode_body(struct message *m)
+{
+	struct buf old;
+
+	m->eightbit = false;
+	bodyhash_restart(m->hash, m->canon);
+	if (m->fd >= 0) {
+		write_out(m);
+		recode_file(m);
+	} else {
+		old = m->text;
+		buf_init(&m->text, old.limit);
+		recode_text(m, buf_str(&old));
+		buf_free(&old);
+	}
+	if (m->refusal.code == 0)
+		judge_body(m);
+	if (m->refusal.code == 0 && message_size(m) > m->limit)
+		refuse_size(m, REPLY(552, 5, 3, 4,
+		                     "the message is larger than max-size allows once its long "
+		                     "lines are encoded [size]"));
+}
+
 struct reply
 message_refusal(struct message *m)
 {
@@ -288,7 +393,9 @@ message_finish(struct message *m)
 		fixed |= FIXED_FINAL_CRLF;
 	if (message_refusal(m).code == 0 && !m->in_body)
 		end_head(m, buf_str(&m->raw), STR_NONE);
-	if (m->refusal.code == 0 && m->eightbit)
+	if (m->refusal.code == 0 && has_long_lines(m))
+		recode_body(m);
+	else if (m->refusal.code == 0 && m->eightbit)
 		judge_body(m);
 	if (m->fd >= 0)
 		write_out(m);
@@ -304,8 +411,13 @@ message_finish(struct message *m)
 bool
 message_wants_spill(const struct message *m)
 {
-	/* Two octets of room: the last line of a counted message may still get its CRLF. */
-	return m->fd < 0 && m->refusal.code == 0 && m->text.n > WIRE_INLINE_MAX - 2;
+	/*
+	 * Two octets of room: the last line of a counted message may still get its CRLF. And
+	 * quoted-printable makes four octets of one at most, line breaks and fields included.
+	 */
+	size_t fits = has_long_lines(m) ? WIRE_INLINE_MAX / 4 : WIRE_INLINE_MAX - 2;
+
+	return m->fd < 0 && m->refusal.code == 0 && m->text.n > fits;
 }
 
 void

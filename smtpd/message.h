@@ -8,6 +8,9 @@
  * owner asks the queue for a descriptor and gives it to message_spill(), and
  * from then on memory holds a small part only. What is wrong with the message
  * is remembered and answered at its end: a client reads no reply before.
+ *
+ * A body with lines too long for SMTP is taken as it is and encoded anew at the end (recode.h),
+ * in memory or behind the message in its file; then the new one takes the old one's place.
  */
 #ifndef SMTPD_MESSAGE_H
 #define SMTPD_MESSAGE_H
