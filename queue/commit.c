@@ -142,6 +142,7 @@ work(void *arg)
 {
 	struct commit *c = arg;
 	struct link   *k;
+	bool           first;
 
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
@@ -154,8 +155,11 @@ work(void *arg)
 		pthread_mutex_lock(&c->lock);
 		list_push(&c->finished, k);
 		/* The loop empties the list whole, so one wake-up is enough for several. */
-		if (c->finished.n == 1)
+		first = c->finished.n == 1;
+		pthread_mutex_unlock(&c->lock);
+		if (first)
 			wake(c);
+		pthread_mutex_lock(&c->lock);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return NULL;
@@ -226,8 +230,8 @@ commit_start(struct commit *c, struct job *job)
 		start_thread(c);
 	pthread_mutex_lock(&c->lock);
 	list_push(&c->waiting, &job->link);
-	pthread_cond_signal(&c->more);
 	pthread_mutex_unlock(&c->lock);
+	pthread_cond_signal(&c->more); /* unlocked: else it wakes only to wait for the lock */
 }
 
 void

@@ -58,6 +58,7 @@ struct log {
 	bool            no_spare; /* it could not be had */
 	struct deferred begin;
 	struct timer   *late, *retry;
+	int64_t         looked_ms; /* when the room on the file system was last asked for */
 	struct buf      hint; /* of the active segment */
 	uint8_t         seal[RECORD_HEAD];
 	struct iovec    seal_iov;
@@ -256,8 +257,11 @@ void settle_write(struct disk *d, struct part *p, const struct part_text *text, 
 void settle_end(struct disk *d, struct msg *m, store_done_fn *fn, void *arg);
 
 /* filter.c */
-bool filter_begin(struct disk *d, const struct store_filter *f,
-                  struct store_cursor *c); /* false: ambiguous */
+enum { FILTER_TURN_US = 2000 }; /* what a listing or an action takes of each turn of the loop */
+
+/* The next message but for conditions on its text; NULL: at the end (c->end), or the time is up. */
+struct msg *filter_next(const struct disk *d, const struct store_filter *f, struct store_cursor *c,
+                        int64_t until_us);
 bool filter_wants_text(const struct store_filter *f);
 bool filter_matches(const struct store_filter *f, const struct store_row *row); /* from and to */
 enum store_status part_status(const struct msg *m, const struct part *p);

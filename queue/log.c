@@ -16,11 +16,13 @@
 
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
+#include "lib/util/time.h"
 #include "queue/disk.h"
 
 enum {
 	LATE_MS = 50,
 	LATE_RECORDS = 100,
+	LOOK_MS = 20,
 	BATCH_BYTES = 8 * 1024 * 1024,
 	ROOM_RETRY_MS = 1000,
 	BROKEN_RETRY_MS = 30000,
@@ -68,12 +70,25 @@ block_unref_warm(struct disk *d, struct msg *m)
 
 /* ---- what the caller is told of the log's health ---- */
 
+/* Segments are allocated before use, so what a batch writes changes nothing here. */
 static uint64_t
 free_bytes(const struct disk *d)
 {
 	struct statvfs st;
 
 	return fstatvfs(d->dirfd, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize : UINT64_MAX;
+}
+
+/* Asked at most every LOOK_MS while all is well: it comes after each batch. */
+static bool
+is_low(struct disk *d)
+{
+	int64_t now = time_mono_ms();
+
+	if (d->state == STORE_OPEN && now - d->log.looked_ms < LOOK_MS)
+		return false;
+	d->log.looked_ms = now;
+	return free_bytes(d) < d->conf.floor_bytes;
 }
 
 void
@@ -92,7 +107,7 @@ log_update_state(struct disk *d)
 		         strerror(l->last_error));
 	} else if (l->spare == NULL && d->state < 0) {
 		return; /* the first segments are being made */
-	} else if (free_bytes(d) < d->conf.floor_bytes) {
+	} else if (is_low(d)) {
 		state = STORE_NO_ROOM;
 		snprintf(why, sizeof why, "less than %llu MiB are free on the spool's file system",
 		         (unsigned long long)(d->conf.floor_bytes >> 20));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/net/loop.h"
+#include "lib/net/sock.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
 #include "lib/util/time.h"
@@ -131,6 +132,7 @@ listener_open(struct loop *l, int fd, void (*fn)(void *arg, int fd, struct addr 
 	ls->fd = fd;
 	ls->fn = fn;
 	ls->arg = arg;
+	sock_set_nodelay(fd); /* what is accepted inherits it */
 	ls->watch = watch_open(l, fd, ready, ls);
 	ls->rest = timer_create_on(l, rested, ls);
 	set(ls);

@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,12 @@ set_error(struct sock *c, const char *what, const char *why)
 	buf_addz(&text, why);
 	c->error = str_dup(buf_str(&text));
 	buf_free(&text);
+}
+
+void
+sock_set_nodelay(int fd)
+{
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 }
 
 /* "Connection refused" begins a sentence; ours is the end of one. */

@@ -33,6 +33,9 @@ ssize_t sock_write(struct sock *c, const char *from, size_t n);
 void sock_secure(struct sock *c, SSL *ssl);
 int  sock_handshake(struct sock *c);
 
+/* Nagle's waiting for more is 40 ms a turn of the dialogue. No TCP socket: it does not matter. */
+void sock_set_nodelay(int fd);
+
 /* Break it for a reason of the system. */
 void sock_fail(struct sock *c, int error);
 

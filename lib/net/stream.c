@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "lib/net/stream_inner.h"
@@ -22,19 +21,11 @@ create(struct loop *l, int fd, stream_fn *fn, void *arg)
 	return s;
 }
 
-/* Nagle's waiting for more is 40 ms a turn of the dialogue. No TCP socket: it does not matter. */
-static void
-set_nodelay(int fd)
-{
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-}
-
 struct stream *
 stream_accept(struct loop *l, int fd, stream_fn *fn, void *arg)
 {
 	struct stream *s = create(l, fd, fn, arg);
 
-	set_nodelay(fd);
 	s->phase = PHASE_OPEN;
 	stream_arm(s);
 	return s;
@@ -50,7 +41,7 @@ open_socket(struct addr to, struct addr from)
 
 	if (fd < 0)
 		return -1;
-	set_nodelay(fd);
+	sock_set_nodelay(fd);
 	if (from.family != 0) {
 		struct sockaddr_storage own;
 		socklen_t               own_size = addr_to_sockaddr(from, &own);

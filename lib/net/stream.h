@@ -30,7 +30,7 @@ enum stream_event {
 
 typedef void stream_fn(void *arg, enum stream_event event);
 
-/* An accepted, non-blocking socket; the descriptor becomes the stream's. TCP_NODELAY is set here. */
+/* An accepted, non-blocking socket; the descriptor becomes the stream's. TCP_NODELAY comes with it, from the listener. */
 struct stream *stream_accept(struct loop *l, int fd, stream_fn *fn, void *arg);
 
 /* Connect; `from` is the local address to bind, family 0 for any. Ends in CONNECTED, ERROR or TIMEOUT. */
@@ -46,6 +46,12 @@ void stream_close(struct stream *s);
  * connection ends cleanly. No events come after, the pointer is dead.
  */
 void stream_finish(struct stream *s);
+
+/*
+ * The same for a peer who has said goodbye: once all is sent, a plain connection is closed
+ * without waiting for his end of it. He has nothing more to say, so nothing of ours can be lost.
+ */
+void stream_dismiss(struct stream *s);
 
 enum stream_line {
 	LINE_NONE, /* not whole yet */

@@ -79,6 +79,10 @@ stream_end_step(struct stream *s)
 		stream_arm(s);
 		return;
 	}
+	if (s->dismissed && s->sock.ssl == NULL) {
+		stream_close(s);
+		return;
+	}
 	sock_end(&s->sock);
 	s->phase = PHASE_LINGERING;
 	stream_timeout(s, LINGER_MS);
@@ -103,4 +107,11 @@ stream_finish(struct stream *s)
 	list_push(loop_orphans(s->loop, sweep), &s->orphan);
 	stream_timeout(s, FINISH_MS);
 	stream_end_step(s);
+}
+
+void
+stream_dismiss(struct stream *s)
+{
+	s->dismissed = s->in.n == 0;
+	stream_finish(s);
 }

@@ -47,6 +47,7 @@ struct stream {
 	struct addr     to;    /* of stream_connect() */
 	struct link     orphan;
 	size_t          lingered; /* octets thrown away */
+	bool            dismissed; /* nothing more can come: no lingering */
 };
 
 /* Ready the events of a new stream; none comes before stream_arm(). */

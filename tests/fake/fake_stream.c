@@ -250,6 +250,12 @@ stream_finish(struct stream *s)
 	end(s, FAKE_FINISHED);
 }
 
+void
+stream_dismiss(struct stream *s)
+{
+	stream_finish(s);
+}
+
 static void
 taken(struct stream *s)
 {
