@@ -82,10 +82,96 @@ add_stats(struct json *j, struct str rows)
 	struct str row;
 
 	while (next_row(&rows, "stat", &row))
-		if (daemon_cell(row, "name", &name) && daemon_cell(row, "value", &value))
+		if (daemon_cell(row, "name", &name) && daemon_cell(row, "value", &value) &&
+		    str_find(buf_str(&name), '{') < 0)
 			json_int(j, buf_z(&name), strtoll(buf_z(&value), NULL, 10));
 	buf_free(&name);
 	buf_free(&value);
+}
+
+/* ---- what the messages of each sender were found to be ---- */
+
+/* Cut out of lint_date_missing_total{user="app1"}. */
+struct finding_row {
+	struct buf name, value, rule;
+	struct str kind, who; /* "user" or "client" */
+};
+
+static bool
+next_finding(struct str *rows, struct finding_row *f)
+{
+	struct str row, rest, rule;
+
+	while (next_row(rows, "stat", &row)) {
+		if (!daemon_cell(row, "name", &f->name) || !daemon_cell(row, "value", &f->value))
+			continue;
+		rest = buf_str(&f->name);
+		if (!str_starts(rest, STR("lint_")) || !str_ends(rest, STR("\"}")))
+			continue;
+		rest = str_sub(rest, 0, rest.n - 2);
+		(void)str_cut(&rest, '{', &rule);
+		(void)str_cut(&rest, '=', &f->kind);
+		f->who = str_skip(rest, 1);
+		buf_clear(&f->rule);
+		for (size_t i = 5; i + 6 < rule.n; i++)
+			buf_addc(&f->rule, rule.p[i] == '_' ? '-' : rule.p[i]);
+		return true;
+	}
+	return false;
+}
+
+static void
+init_finding(struct finding_row *f)
+{
+	buf_init(&f->name, VALUE_MAX);
+	buf_init(&f->value, VALUE_MAX);
+	buf_init(&f->rule, VALUE_MAX);
+}
+
+static void
+free_finding(struct finding_row *f)
+{
+	buf_free(&f->name);
+	buf_free(&f->value);
+	buf_free(&f->rule);
+}
+
+static void
+add_findings(struct json *j, struct str rows)
+{
+	struct finding_row f;
+
+	init_finding(&f);
+	json_open(j, "lint", '[');
+	while (next_finding(&rows, &f)) {
+		json_open(j, NULL, '{');
+		json_str(j, str_eq(f.kind, STR("user")) ? "user" : "client", f.who);
+		json_str(j, "rule", buf_str(&f.rule));
+		json_int(j, "count", strtoll(buf_z(&f.value), NULL, 10));
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	free_finding(&f);
+}
+
+static void
+print_findings(struct str rows)
+{
+	static const struct column columns[] = {
+		{"who", "SENDER", SHOW_TEXT, true},
+		{"rule", "FOUND BY LINT", SHOW_TEXT, true},
+		{"count", "MESSAGES", SHOW_NUMBER, true},
+	};
+	struct table      *t = table_create(columns, ARRAY_LEN(columns));
+	struct finding_row f;
+
+	init_finding(&f);
+	while (next_finding(&rows, &f))
+		table_add(t, (struct str[]){f.who, buf_str(&f.rule), buf_str(&f.value)});
+	if (table_rows(t) > 0)
+		putchar('\n');
+	table_finish(t);
+	free_finding(&f);
 }
 
 static void
@@ -102,6 +188,7 @@ print_json(struct str rows)
 	add_array(&j, "listeners", rows, "listener");
 	add_array(&j, "roles", rows, "role");
 	add_array(&j, "trouble", rows, "trouble");
+	add_findings(&j, rows);
 	json_close(&j, '}');
 	puts(buf_z(&out));
 	buf_free(&out);
@@ -221,6 +308,7 @@ print_people(struct str rows, bool all)
 	print_table(rows, "trouble", trouble, ARRAY_LEN(trouble));
 	print_table(rows, "listener", listeners, ARRAY_LEN(listeners));
 	print_table(rows, "role", roles, ARRAY_LEN(roles));
+	print_findings(rows);
 	if (all)
 		print_table(rows, "stat", stats, ARRAY_LEN(stats));
 }

@@ -63,12 +63,21 @@ refuse(struct session *s, struct reply r, const char *why)
 }
 
 static void
+count_findings(struct session *s)
+{
+	uint64_t found = s->tx->message->fix.verdict.found;
+
+	lint_count(s->server->counts.lint, found);
+	senders_note(&s->server->senders, s->login, s->client, found);
+}
+
+static void
 finish(struct session *s)
 {
 	struct transaction *t = s->tx;
 	struct reply        r = message_finish(t->message);
 
-	lint_count(s->server->counts.lint, t->message->fix.verdict.found);
+	count_findings(s);
 	if (r.code != 250)
 		refuse(s, r, t->message->why);
 	else if (!transaction_put(t))
@@ -203,7 +212,7 @@ end_chunk(struct session *s)
 	if (s->chunk_last) {
 		finish(s);
 	} else if ((r = message_refusal(m)).code != 0) {
-		lint_count(s->server->counts.lint, m->fix.verdict.found);
+		count_findings(s);
 		refuse(s, r, m->why);
 	} else {
 		session_enter(s, PHASE_BDAT);

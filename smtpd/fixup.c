@@ -582,6 +582,7 @@ fill_facts(struct work *w, struct str head)
 
 	if (has_seen(w, FIELD_LIST_UNSUBSCRIBE_POST) && !w->https)
 		note(w, LINT_UNSUBSCRIBE_NO_HTTPS);
+	facts->bulk = facts->bulk || f->many;
 	facts->author = w->r->header_from;
 	facts->head_eightbit = data_has_eightbit(head);
 	facts->says_utf8 = f->says_utf8;

@@ -47,6 +47,7 @@ struct fixup {
 	int64_t              now_ms;
 	enum listen_lint     lint;
 	bool                 says_utf8, says_eightbit; /* SMTPUTF8 and BODY=8BITMIME at MAIL */
+	bool                 many; /* its sender sent so much of late that this is mail to many */
 };
 
 /* Made once and used again: its buffers keep their memory. */

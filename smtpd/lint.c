@@ -364,6 +364,15 @@ lint_format(struct buf *out, uint64_t found)
 }
 
 void
+lint_format_counter(struct buf *out, enum lint_rule rule)
+{
+	buf_addz(out, "lint_");
+	for (const char *id = rows[rule].id; *id != '\0'; id++)
+		buf_addc(out, *id == '-' ? '_' : *id);
+	buf_addz(out, "_total");
+}
+
+void
 lint_count(uint64_t counts[static LINT_RULES], uint64_t found)
 {
 	for (unsigned i = 0; i < LINT_RULES && found >> i != 0; i++)

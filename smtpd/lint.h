@@ -112,7 +112,7 @@ struct lint_facts {
 	unsigned   hops;     /* Received fields */
 	unsigned   authors;  /* addresses in From */
 	struct str author;   /* canonical domain of the first author */
-	bool       bulk;     /* Precedence says so */
+	bool       bulk;     /* Precedence says so, or how much its sender sends */
 	bool       head_eightbit, body_eightbit;
 	bool       says_utf8, says_eightbit; /* SMTPUTF8 and BODY=8BITMIME at MAIL */
 	bool       signs;    /* signing is on */
@@ -142,6 +142,9 @@ struct reply lint_reply(enum lint_rule rule, struct str words, struct buf *text)
 
 /* "date-skew,subject-missing" */
 void lint_format(struct buf *out, uint64_t rules);
+
+/* "lint_date_skew_total": its name in the statistics. */
+void lint_format_counter(struct buf *out, enum lint_rule rule);
 
 /* One more for each rule that was found. */
 void lint_count(uint64_t counts[static LINT_RULES], uint64_t found);

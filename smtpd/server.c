@@ -96,6 +96,7 @@ server_init(struct server *sv, struct loop *l, unsigned index)
 	list_init(&sv->sessions);
 	messages_init(&sv->messages);
 	peers_init(&sv->peers);
+	senders_init(&sv->senders);
 	sv->handover = handover_create(l);
 	sv->logins = logins_create(l);
 }
@@ -113,6 +114,7 @@ server_free(struct server *sv)
 	logins_destroy(sv->logins);
 	messages_free(&sv->messages);
 	peers_free(&sv->peers);
+	senders_free(&sv->senders);
 	site_unref(sv->site);
 	buf_free(&sv->line);
 	buf_free(&sv->envelope);

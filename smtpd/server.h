@@ -14,6 +14,7 @@
 #include "lib/util/list.h"
 #include "smtpd/message.h"
 #include "smtpd/peers.h"
+#include "smtpd/senders.h"
 
 struct config;
 struct handover;
@@ -45,6 +46,7 @@ struct server {
 	size_t           max_sessions;
 	struct messages  messages;
 	struct peers     peers;
+	struct senders   senders;
 	struct buf       line;     /* a reply being written */
 	struct buf       envelope; /* the same for envelopes */
 	struct counts    counts;

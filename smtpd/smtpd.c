@@ -13,7 +13,10 @@
 #include "smtpd/logins.h"
 #include "smtpd/server.h"
 
-enum { PORTS_MAX = 256 };
+enum {
+	PORTS_MAX = 256,
+	SENDERS_ROWS_MAX = 8 * 1024, /* the supervisor compares each row with each */
+};
 
 struct smtpd;
 
@@ -183,14 +186,11 @@ add_row(struct buf *rows, const char *name, uint64_t n)
 	buf_addc(rows, '\n');
 }
 
-/* lint_date_missing_total */
 static void
 add_lint_row(struct buf *rows, enum lint_rule rule, uint64_t n)
 {
-	buf_addz(rows, "lint_");
-	for (const char *id = lint_id(rule); *id != '\0'; id++)
-		buf_addc(rows, *id == '-' ? '_' : *id);
-	add_row(rows, "_total", n);
+	lint_format_counter(rows, rule);
+	add_row(rows, "", n);
 }
 
 static void
@@ -208,6 +208,7 @@ stats(void *self, struct buf *rows)
 	add_row(rows, "turned_away_total", n->turned_away);
 	for (unsigned i = 0; i < LINT_RULES; i++)
 		add_lint_row(rows, (enum lint_rule)i, n->lint[i]);
+	senders_format(&d->server.senders, rows, SENDERS_ROWS_MAX);
 }
 
 int

@@ -193,6 +193,8 @@ transaction_begin(struct transaction *t, enum data_kind kind)
 	struct session      *s = t->session;
 	const struct config *c = s->site->config;
 
+	unsigned             sent;
+
 	t->id = t->job.id = ids_next(&s->server->ids);
 	t->plan = (struct fixup){.policy = &t->policy,
 	                         .own_domain = s->site->own_domain,
@@ -202,6 +204,8 @@ transaction_begin(struct transaction *t, enum data_kind kind)
 	                         .lint = s->on->lint,
 	                         .says_utf8 = t->params.smtputf8,
 	                         .says_eightbit = t->params.eightbit};
+	sent = senders_count(&s->server->senders, s->login, s->client, t->plan.now_ms);
+	t->plan.many = c->bulk_after > 0 && sent > c->bulk_after;
 	write_received(t);
 	t->plan.received = buf_str(&t->received);
 	t->message = message_create(&s->server->messages, &t->plan, c->max_size);

@@ -137,6 +137,7 @@ struct config {
 	int      received_client;     /* enum received_client */
 	unsigned limit_connections;   /* of one client or login at a time; this and the next two: 0 is none */
 	unsigned limit_commands;      /* that send no mail, one after the other */
+	unsigned bulk_after;          /* messages an hour of one sender from which on they are mail to many; 0: never */
 	unsigned limit_auth_failures; /* of one client, until an hour has passed without one */
 	bool     log_json, debug;
 	struct str user_account;

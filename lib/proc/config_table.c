@@ -117,6 +117,8 @@ const struct row conf_rows[] = {
 	 .help = "commands in a row that send no mail, for clients outside of `trust`; 0: no limit"},
 	{.name = "limit-auth-failures", .kind = &kind_count, .at = C(limit_auth_failures), .def = "20", .max = 100000, .least = 1, .most = 1, .roles = S_,
 	 .help = "failed logins of one client outside of `trust` before it has to wait an hour; 0: no limit"},
+	{.name = "bulk-after", .kind = &kind_count, .at = C(bulk_after), .def = "200", .max = 1000000, .least = 1, .most = 1, .roles = S_,
+	 .help = "messages an hour of one login or client, in each process, from which on List-Unsubscribe is missed; 0: never"},
 	{.name = "received-client", .kind = &kind_choice, .at = C(received_client), .def = "short", .choices = received_words, .least = 1, .most = 1, .roles = S_,
 	 .help = "client's name and address in Received: full, short (not of logins), none"},
 	{.name = "log", .kind = &kind_flag, .at = C(log_json), .def = "logfmt", .choices = log_forms, .least = 1, .most = 1, .roles = ALL_,

@@ -4,6 +4,7 @@
 import email
 import email.policy
 import random
+import re
 import smtplib
 from email.mime.application import MIMEApplication
 from email.mime.message import MIMEMessage
@@ -11,7 +12,8 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 
 import verify
-from world import SENDER, mx_zone, world
+from house import until
+from world import SENDER, letter, mx_zone, world
 
 ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
 LONG = "<p>" + "long &amp; = minified ü " * 400 + "</p>"
@@ -102,3 +104,17 @@ def test_what_is_signed_is_not_encoded():
         short = wire(mixed(as_it_is("short"), MIMEApplication(b"signature", "pgp-signature"), kind="signed"), "short")
         w.postern.send(SENDER, ["b@a.example"], short)
         assert w.receivers["127.0.0.2"].wait(1)[0].data.endswith(short)
+
+
+def test_findings_are_counted():
+    """status counts what each rule found, in all and for each client; from bulk-after on, mail without List-Unsubscribe is found"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, config="bulk-after 3\nsmtpd-processes 1") as w:
+        for _ in range(5):
+            w.postern.send(SENDER, ["b@a.example"], letter().replace(b"Subject", b"X-Subject"))
+        until(lambda: w.postern.status()["lint_subject_missing_total"] == 5, what="counters")
+        status = w.postern.status()
+        assert status["lint_bulk_no_unsubscribe_total"] == 2, status
+        assert {"client": "127.0.0.1", "rule": "subject-missing", "count": 5} in status["lint"], status
+        assert {"client": "127.0.0.1", "rule": "bulk-no-unsubscribe", "count": 2} in status["lint"], status
+        assert re.search(r"^127.0.0.1 +subject-missing +5$", w.postern.run("status", check=0).stdout, re.M)
+        assert [e.get("lint") for e in w.postern.events("accept")] == [None] * 3 + ["bulk-no-unsubscribe"] * 2

@@ -70,6 +70,7 @@ static const struct {
 	{"limit-connections", "7", "7", ""},
 	{"limit-commands", "0", "0", ""},
 	{"limit-auth-failures", "5", "5", ""},
+	{"bulk-after", "0", "0", ""},
 	{"received-client", "none", "none", ""},
 	{"log", "json", "json", ""},
 	{"debug", "on", "on", ""},

@@ -39,6 +39,7 @@ static const char everything[] =
         "limit-connections 8\n"
         "limit-commands 9\n"
         "limit-auth-failures 10\n"
+        "bulk-after 11\n"
         "received-client full\n"
         "log json\n"
         "debug on\n"
@@ -143,6 +144,7 @@ rules_are(const struct config *a, const struct config *b)
 	assert_int_equal(a->limit_connections, b->limit_connections);
 	assert_int_equal(a->limit_commands, b->limit_commands);
 	assert_int_equal(a->limit_auth_failures, b->limit_auth_failures);
+	assert_int_equal(a->bulk_after, b->bulk_after);
 	assert_int_equal(a->received_client, b->received_client);
 }
 

@@ -29,7 +29,7 @@ static struct dkim_conf keys[] = {{.domain = S("example.com"), .keys = &key, .n_
 static struct config config = {.hostname = S("mail.example.com"), .domains = {own, 5}, .dkim_sign = true, .dkim = keys, .n_dkim = 3};
 static struct policy policy = {.config = &config};
 
-enum { UTF8 = 1, EIGHTBIT = 2, NULL_SENDER = 4 };
+enum { UTF8 = 1, EIGHTBIT = 2, NULL_SENDER = 4, MANY = 8 };
 
 static const struct row {
 	const char *in;
@@ -96,6 +96,8 @@ static const struct row {
 	{WHOLE "Content-Type: text/plain\r\n\r\n", 0, "mime-version-missing", NULL, "mime-version-missing", NULL},
 	{WHOLE "Precedence: bulk\r\n\r\n", 0, "bulk-no-unsubscribe", NULL, "bulk-no-unsubscribe", NULL},
 	{WHOLE "List-Id: <x.example>\r\n\r\n", 0, "bulk-no-unsubscribe", NULL, "bulk-no-unsubscribe", NULL},
+	{WHOLE "\r\n", MANY, "bulk-no-unsubscribe", NULL, "bulk-no-unsubscribe", NULL},
+	{WHOLE "Precedence: urgent\r\nList-Unsubscribe: <https://x.example/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n", MANY, "", NULL, NULL, NULL},
 	{WHOLE "Precedence: urgent\r\n\r\n", 0, "", NULL, NULL, NULL},
 	{WHOLE "List-Unsubscribe: <https://x.example/u>\r\n\r\n", 0, "unsubscribe-no-post", NULL, "unsubscribe-no-post", NULL},
 	{WHOLE "List-Unsubscribe: <mailto:u@x.example>,\r\n <HTTPS://x.example/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n", 0, "", NULL, NULL, NULL},
@@ -122,7 +124,8 @@ plan(enum listen_lint mode, unsigned says)
 	                      .now_ms = NOW_MS,
 	                      .lint = mode,
 	                      .says_utf8 = (says & UTF8) != 0,
-	                      .says_eightbit = (says & EIGHTBIT) != 0};
+	                      .says_eightbit = (says & EIGHTBIT) != 0,
+	                      .many = (says & MANY) != 0};
 }
 
 /* The message, judged. */

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * senders - what the messages of each sender were found to be, and how many came of late.
+ *
+ * A sender is a login, or else a client's address. The busiest SENDERS_MAX of the last hours are
+ * known; who has not sent for longest is forgotten for a new one, and with him his counts.
+ */
+#ifndef SMTPD_SENDERS_H
+#define SMTPD_SENDERS_H
+
+#include "lib/net/addr.h"
+#include "lib/util/hash.h"
+#include "lib/util/list.h"
+#include "smtpd/lint.h"
+
+enum { SENDERS_MAX = 32 };
+
+struct senders {
+	struct hash by_name;
+	struct list age; /* who sent last is last */
+};
+
+void senders_init(struct senders *ss);
+void senders_free(struct senders *ss);
+
+/* Count a message that begins now, and give the number of those within the last hour. */
+unsigned senders_count(struct senders *ss, struct str login, struct addr client, int64_t now_ms);
+
+/* And what it was found to be. Nothing, if the sender has been forgotten meanwhile. */
+void senders_note(struct senders *ss, struct str login, struct addr client, uint64_t found);
+
+/*
+ * Rows for the statistics, "lint_date_missing_total{user="app1"} 3", those of the latest sender
+ * first, as many as fit into the next `most` octets of `rows`.
+ */
+void senders_format(const struct senders *ss, struct buf *rows, size_t most);
+
+#endif
