@@ -18,6 +18,7 @@
 #include "lib/util/hash.h"
 #include "lib/util/heap.h"
 #include "lib/util/list.h"
+#include "queue/pace.h"
 #include "queue/pause.h"
 #include "queue/schedule.h"
 #include "queue/store.h"
@@ -40,6 +41,7 @@ struct queue {
 	struct store_stats last;  /* what the store last counted */
 	unsigned         n_watchers; /* requests that want to hear of every outcome */
 	struct pauses    pauses;
+	struct paces     paces; /* of logins and networks that have limits */
 	int              dirfd; /* of the spool, for the store */
 	bool             going, ready, draining, closing;
 	enum store_state state;
@@ -132,12 +134,20 @@ void           intake_peer(struct intake *in, unsigned index, int fd);
 bool           intake_is_busy(const struct intake *in); /* messages are on their way to the disk */
 void           intake_state(struct intake *in); /* tell every smtpd whether mail can be taken */
 
+struct intake_mail {
+	struct str envelope;
+	uint64_t   size;
+	bool       derived;
+	int64_t    due_ms; /* 0: now */
+	struct str why;    /* of a later due_ms */
+};
+
 /*
  * Put a whole message: groups the recipients into parts by lane. False if the envelope
  * is no envelope or the store takes nothing; then `fn` does not come.
  */
-bool intake_put(struct queue *q, struct store_put *p, struct str envelope, uint64_t size,
-                bool derived, store_commit_fn *fn, void *arg);
+bool intake_put(struct queue *q, struct store_put *p, const struct intake_mail *mail,
+                store_commit_fn *fn, void *arg);
 
 /* ---- request.c ---- */
 

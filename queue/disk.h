@@ -33,7 +33,7 @@ struct block {
 	/* Once, when it is on disk (error 0) or cannot get there. True: it keeps the block, else the log frees it. */
 	bool (*done)(struct disk *d, struct block *b, int error);
 	void           *owner;  /* MSG: its store_put */
-	int64_t         due_ms; /* STATE: what comes when it is on disk */
+	int64_t         due_ms; /* STATE, MSG: what comes when it is on disk; MSG: 0 is leases */
 	enum part_state state;
 	store_done_fn  *fn; /* STATE, DONE: whom to tell */
 	void           *arg;

@@ -265,7 +265,10 @@ commit(struct import *m)
 	if (m->spill >= 0)
 		close(m->spill);
 	m->spill = -1;
-	if (!intake_put(m->q, m->put, buf_str(&m->envelope), m->size, true, kept, f)) {
+	if (!intake_put(m->q, m->put,
+	                &(struct intake_mail){
+				.envelope = buf_str(&m->envelope), .size = m->size, .derived = true},
+	                kept, f)) {
 		list_remove(&m->flying, &f->link);
 		m->n_flying--;
 		free(f);

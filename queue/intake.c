@@ -16,7 +16,12 @@
 #include "lib/util/time.h"
 #include "queue/core.h"
 
-enum { SPILLS_MAX = 4096 };
+enum {
+	SPILLS_MAX = 4096,
+	PACE_LOOK = 1024, /* `pace` follows `from`, which is the first */
+};
+
+#define OVER_RATE "over-rate"
 
 struct source {
 	struct link     link;
@@ -38,7 +43,7 @@ struct spill {
 struct taking {
 	struct source *source;
 	uint64_t       id;
-	bool           hold;
+	bool           waits; /* on hold, or due later: commit leases nothing */
 };
 
 struct intake {
@@ -132,24 +137,25 @@ grouping_free(struct grouping *g)
 }
 
 bool
-intake_put(struct queue *q, struct store_put *p, struct str envelope, uint64_t size, bool derived,
+intake_put(struct queue *q, struct store_put *p, const struct intake_mail *mail,
            store_commit_fn *fn, void *arg)
 {
 	struct grouping g = {0};
 
 	(void)q;
-	if (p == NULL || !envelope_parse(&g.e, envelope) || g.e.n_rcpts == 0)
+	if (p == NULL || !envelope_parse(&g.e, mail->envelope) || g.e.n_rcpts == 0)
 		return false;
 	group(&g);
 	for (size_t i = 0; i < g.n_parts; i++) {
 		g.parts[i].hold = g.e.hold;
-		g.parts[i].why = g.e.hold_why;
+		g.parts[i].why = g.e.hold ? g.e.hold_why : mail->why;
 	}
 	store_commit(p,
 	             &(struct store_message){
-			     .envelope = envelope,
-			     .size = size,
-			     .derived = derived,
+			     .envelope = mail->envelope,
+			     .size = mail->size,
+			     .derived = mail->derived,
+			     .due_ms = mail->due_ms,
 			     .parts = g.parts,
 			     .n_parts = g.n_parts,
 			     .accepted_ms = g.e.accepted_ms > 0 ? g.e.accepted_ms : time_wall_ms(),
@@ -171,6 +177,14 @@ source_check(struct source *s)
 }
 
 static void
+answer(struct source *s, uint64_t id, uint16_t code, struct str text)
+{
+	if (s->channel != NULL)
+		channel_send(s->channel, WIRE_STORED,
+		             &(struct wire_stored){.id = id, .code = code, .text = text}, -1);
+}
+
+static void
 say_stored(struct source *s, uint64_t id, enum store_result result)
 {
 	static const struct {
@@ -185,15 +199,7 @@ say_stored(struct source *s, uint64_t id, enum store_result result)
 		[STORE_BAD] = {451, "the queue cannot take this message"},
 	};
 
-	if (s->channel == NULL)
-		return;
-	channel_send(s->channel, WIRE_STORED,
-	             &(struct wire_stored){
-			     .id = id,
-			     .code = answers[result].code,
-			     .text = str_of(answers[result].text),
-		     },
-	             -1);
+	answer(s, id, answers[result].code, str_of(answers[result].text));
 }
 
 static void
@@ -205,7 +211,7 @@ stored(void *arg, enum store_result result, const struct store_lease *leases, si
 
 	s->n_taking--;
 	/* Nothing to deliver: the number was in use, by another mail (a clock that stepped back). */
-	if (result == STORE_OK && n == 0 && !t->hold)
+	if (result == STORE_OK && n == 0 && !t->waits)
 		result = STORE_AGAIN;
 	say_stored(s, t->id, result);
 	if (result == STORE_OK)
@@ -281,6 +287,51 @@ held(const struct source *s, const struct wire_put *m)
 	envelope_free(&e);
 }
 
+static void
+log_later(const struct wire_put *m, const struct envelope *e, int64_t wait_ms)
+{
+	char       room[ID_TEXT + 3];
+	struct buf id = BUF(sizeof room);
+
+	id_format(&id, m->id);
+	log_info(ev("deferred"), kv("id", buf_str(&id)),
+	         kv("from", e->from.n > 0 ? e->from : STR("<>")), kv("rcpts", e->n_rcpts),
+	         kv("client", e->client), kv("user", e->login), kv("why", OVER_RATE),
+	         kv_ms("next", wait_ms));
+	buf_free(&id);
+}
+
+/*
+ * Who sends more than he may (pace.h). False: refused, and told so. Few have limits, and the
+ * line stands near the top: looking for it as text spares the others a second reading.
+ */
+static bool
+keep_pace(struct source *s, const struct wire_put *m, struct intake_mail *mail)
+{
+	struct queue    *q = s->in->q;
+	struct envelope  e;
+	struct buf       why = BUF(600);
+	struct pace_mail counted;
+	int64_t          wait_ms;
+	bool             ok;
+
+	if (str_find_str(str_sub(m->envelope, 0, PACE_LOOK), STR("\npace: ")) < 0 ||
+	    !envelope_parse(&e, m->envelope))
+		return true;
+	counted = (struct pace_mail){e.n_rcpts, time_mono_ms(), q->config->expire_ms};
+	ok = e.hold || pace_take(&q->paces, e.pace, &counted, &wait_ms, &why);
+	if (!ok) {
+		answer(s, m->id, WIRE_STORED_QUOTA, buf_str(&why));
+	} else if (!e.hold && wait_ms > 0) {
+		mail->due_ms = time_wall_ms() + wait_ms;
+		mail->why = STR(OVER_RATE);
+		log_later(m, &e, wait_ms);
+	}
+	envelope_free(&e);
+	buf_free(&why);
+	return ok;
+}
+
 static struct store_put *
 put_for(struct source *s, const struct wire_put *m)
 {
@@ -307,23 +358,28 @@ put_for(struct source *s, const struct wire_put *m)
 static void
 put(struct source *s, const struct wire_put *m)
 {
-	struct queue     *q = s->in->q;
-	struct taking    *t;
-	struct store_put *p;
-	bool              hold;
+	struct queue      *q = s->in->q;
+	struct intake_mail mail = {.envelope = m->envelope, .size = m->size};
+	struct taking     *t;
+	struct store_put  *p;
+	bool               hold;
 
 	if (q->store == NULL || q->closing || (p = put_for(s, m)) == NULL) {
 		say_stored(s, m->id, STORE_AGAIN);
+		return;
+	}
+	if (!keep_pace(s, m, &mail)) {
+		store_abort(p);
 		return;
 	}
 	t = mem_zero(sizeof *t);
 	t->source = s;
 	t->id = m->id;
 	/* Held mail is the rare case; asking the text first spares the others a second reading. */
-	t->hold = str_find_str(m->envelope, STR("\nhold")) >= 0;
-	hold = t->hold;
+	hold = str_find_str(m->envelope, STR("\nhold")) >= 0;
+	t->waits = hold || mail.due_ms > 0;
 	s->n_taking++;
-	if (!intake_put(q, p, m->envelope, m->size, false, stored, t)) {
+	if (!intake_put(q, p, &mail, stored, t)) {
 		s->n_taking--;
 		free(t);
 		store_abort(p);

@@ -150,6 +150,7 @@ open_store(struct queue *q, bool read_only, struct buf *why)
 		&events, q, why);
 	if (q->store == NULL)
 		return false;
+	paces_init(&q->paces);
 	pauses_init(&q->pauses, q->dirfd);
 	pauses_load(&q->pauses);
 	return true;
@@ -286,6 +287,7 @@ destroy(struct queue *q)
 	if (q->dirfd >= 0)
 		close(q->dirfd);
 	pauses_free(&q->pauses);
+	paces_free(&q->paces);
 	config_unref(q->config);
 	free(q);
 }
@@ -335,6 +337,7 @@ queue_offline(int dirfd, const char *request, int fd)
 		store_close(q->store, offline_closed, q);
 		loop_run(q->loop);
 		pauses_free(&q->pauses);
+		paces_free(&q->paces);
 		code = 0;
 	} else {
 		log_error(ev("spool-open"), kv("msg", buf_str(&why)));

@@ -92,7 +92,10 @@ put(struct report *r, const struct envelope *original, struct str domain, struct
 
 	make_envelope(r, original, domain, text, eightbit, &envelope);
 	if (p == NULL || !store_write(p, text) ||
-	    !intake_put(r->q, p, buf_str(&envelope), text.n, true, stored, r)) {
+	    !intake_put(r->q, p,
+	                &(struct intake_mail){
+				.envelope = buf_str(&envelope), .size = text.n, .derived = true},
+	                stored, r)) {
 		store_abort(p);
 		buf_free(&envelope);
 		finish(r, false);

@@ -11,7 +11,7 @@
  *    call; each callback comes once. Callbacks may be NULL where noted.
  *  - A commit that says OK survives the loss of power. Putting an id that is
  *    there, or a derived id that was there lately, is OK and changes nothing.
- *  - Commit leases the parts to the one who put them, but for parts on hold.
+ *  - Commit leases the parts to the one who put them, but for parts on hold, and if no later time is given.
  *  - A part has one live lease at most. Each has a larger token than all before. With another token
  *    settle and renew say STALE and change nothing.
  *  - `due` is retry time and lease end at once: a lease that runs out makes the part due.
@@ -47,7 +47,7 @@ struct store_rcpt {
 struct store_part {
 	struct str         lane;
 	bool               hold;
-	struct str         why; /* of a hold */
+	struct str         why; /* of a hold, or of a later `due_ms` */
 	struct store_rcpt *rcpts;
 	size_t             n_rcpts;
 };
@@ -57,6 +57,7 @@ struct store_message {
 	uint64_t   size;     /* of the body */
 	int64_t    accepted_ms;
 	bool       derived; /* the id comes from a parent: remember it after it is done */
+	int64_t    due_ms;  /* not 0: no part is leased by commit, all are due then */
 	const struct store_part *parts; /* each recipient in exactly one */
 	size_t                   n_parts;
 };

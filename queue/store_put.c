@@ -170,6 +170,7 @@ format_parts(const struct store_message *m, struct buf *out)
 		part_format(out, &(struct part_text){
 					 .no = (uint32_t)i,
 					 .state = p->hold ? PART_HOLD : PART_WAIT,
+					 .due_ms = m->due_ms,
 					 .lane = p->lane,
 					 .why = p->why,
 					 .rcpts = p->rcpts,
@@ -235,6 +236,7 @@ note_hint(struct disk *d, const struct msg *m, const struct block *b)
 			.lane = shelf_name(m->parts[i].shelf),
 			.n_rcpts = m->parts[i].n_rcpts,
 			.state = (m->parts[i].flags & PART_HOLD_NEXT) != 0 ? PART_HOLD : PART_WAIT,
+			.due_ms = b->due_ms,
 		};
 	hint_add(&d->log.hint, &f);
 	if (parts != &one)
@@ -292,7 +294,7 @@ give_leases(struct disk *d, struct msg *m, const struct block *b, struct store_p
 	while (n < n_parts && part_parse(&rest, &texts[n])) {
 		struct part *part = &m->parts[texts[n].no];
 
-		if (part->where == AT_HELD) {
+		if (part->where != AT_NONE) {
 			part_free(&texts[n]);
 			continue;
 		}
@@ -331,6 +333,8 @@ put_done(struct disk *d, struct block *b, int error)
 		if ((m->parts[i].flags & PART_HOLD_NEXT) != 0) {
 			m->parts[i].flags = 0;
 			part_hold(d, &m->parts[i]);
+		} else if (b->due_ms > 0) {
+			part_wait(d, &m->parts[i], b->due_ms);
 		} else {
 			held = false;
 		}
@@ -395,6 +399,7 @@ disk_commit(struct store_put *p, const struct store_message *sm, store_commit_fn
 	if (sm->derived)
 		b->r.flags |= RECORD_DERIVED;
 	b->big_fd = p->fd;
+	b->due_ms = sm->due_ms;
 	b->owner = p;
 	b->done = put_done;
 	enter(d, p, sm, b);

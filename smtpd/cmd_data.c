@@ -44,7 +44,8 @@ on_stored(struct handover_job *job, struct reply r)
 		transaction_log(t);
 		say_stored(s);
 	} else {
-		session_log_reject(s, "data", "not-stored", r, STR_NONE);
+		session_log_reject(s, "data", r.status[1] == 7 ? "over-quota" : "not-stored", r,
+		                   STR_NONE);
 		session_say(s, r);
 	}
 	session_reset(s);

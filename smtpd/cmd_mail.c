@@ -123,7 +123,7 @@ add(struct session *s, struct address a, const struct rcpt_params *p)
 {
 	if (a.utf8 && !s->tx->params.smtputf8)
 		return REPLY(553, 5, 6, 7, "this address needs SMTPUTF8 behind MAIL");
-	if (s->tx->n_rcpts >= s->site->config->max_recipients || !transaction_add(s->tx, a, p))
+	if (s->tx->n_rcpts >= s->tx->max_rcpts || !transaction_add(s->tx, a, p))
 		return FULL;
 	if (s->phase == PHASE_MAIL)
 		session_enter(s, PHASE_RCPT);

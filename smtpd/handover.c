@@ -141,6 +141,8 @@ on_stored(struct handover *h, const struct wire_stored *m)
 		r = REPLY(250, 2, 0, 0, "stored");
 	else if (m->code == 452)
 		r.status[0] = 4, r.status[1] = 3, r.status[2] = 1;
+	else if (m->code == WIRE_STORED_QUOTA)
+		r = (struct reply){452, {4, 7, 0}, m->text};
 	else
 		r = (struct reply){451, {4, 3, 0}, m->text};
 	if (r.text.n == 0)

@@ -5,6 +5,8 @@
 
 #include "lib/proc/config.h"
 
+#define ANY_USER "*"
+
 /* Who the client is, as far as the right to send goes. */
 struct standing {
 	const struct trust_conf *trust; /* the narrowest network that holds the client */
@@ -41,15 +43,17 @@ find_trust(const struct config *c, struct addr client)
 static const struct user_conf *
 find_user(const struct config *c, struct str login)
 {
-	const struct user_conf *near = NULL;
+	const struct user_conf *near = NULL, *any = NULL;
 
 	for (size_t i = 0; i < c->n_user; i++) {
-		if (str_eq(c->user[i].name, login))
+		if (str_eq(c->user[i].name, STR(ANY_USER)))
+			any = &c->user[i];
+		else if (str_eq(c->user[i].name, login))
 			return &c->user[i];
-		if (near == NULL && str_ieq(c->user[i].name, login))
+		else if (near == NULL && str_ieq(c->user[i].name, login))
 			near = &c->user[i];
 	}
-	return near;
+	return near != NULL ? near : any;
 }
 
 static struct standing
@@ -278,6 +282,76 @@ struct verdict
 policy_header(const struct policy *p, struct str field, struct address a, struct buf *text)
 {
 	return check_from(p, field, a, text);
+}
+
+static void
+add_limit(struct buf *out, const struct rate_conf *r)
+{
+	buf_addn(out, r->count);
+	buf_addc(out, '/');
+	buf_addn(out, (uint64_t)r->per_ms);
+	buf_addc(out, ' ');
+}
+
+/* Another spelling of a login is no other login; of "*" each has its own count. */
+static void
+add_pace_key(struct buf *out, const struct policy *p, const struct standing *st)
+{
+	if (p->login.n == 0) {
+		buf_addz(out, "network ");
+		cidr_format(out, &st->trust->net);
+		return;
+	}
+	buf_addz(out, "login ");
+	if (!str_eq(st->user->name, STR(ANY_USER))) {
+		buf_add(out, st->user->name);
+		return;
+	}
+	for (size_t i = 0; i < p->login.n; i++) {
+		char c = p->login.p[i];
+
+		buf_addc(out, c >= 'A' && c <= 'Z' ? (char)(c + 32) : c);
+	}
+}
+
+static const struct rate_conf *
+limits(const struct policy *p, const struct standing *st, const struct rate_conf **quota)
+{
+	static const struct rate_conf none = {0, 0};
+
+	*quota = &none;
+	if (p->login.n > 0 && st->user != NULL) {
+		*quota = &st->user->quota;
+		return &st->user->rate;
+	}
+	if (p->login.n == 0 && st->trust != NULL) {
+		*quota = &st->trust->quota;
+		return &st->trust->rate;
+	}
+	return &none;
+}
+
+void
+policy_pace(const struct policy *p, struct buf *out)
+{
+	struct standing         st = stand(p);
+	const struct rate_conf *quota, *rate = limits(p, &st, &quota);
+
+	if (rate->count == 0 && quota->count == 0)
+		return;
+	add_limit(out, rate);
+	add_limit(out, quota);
+	add_pace_key(out, p, &st);
+}
+
+uint64_t
+policy_quota(const struct policy *p)
+{
+	struct standing         st = stand(p);
+	const struct rate_conf *quota;
+
+	(void)limits(p, &st, &quota);
+	return quota->count;
 }
 
 bool

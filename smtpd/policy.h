@@ -38,7 +38,10 @@ struct verdict {
 	const struct origin *origin; /* the config line that decided; NULL: a built-in rule */
 };
 
-enum { POLICY_TEXT_MAX = 900 }; /* limit for `text`: fits a reply line of RFC 5321 with room */
+enum {
+	POLICY_TEXT_MAX = 900, /* limit for `text`: fits a reply line of RFC 5321 with room */
+	PACE_TEXT_MAX = 400,
+};
 
 /* May this client send at all: trusted network or login? */
 struct verdict policy_client(const struct policy *p, struct buf *text);
@@ -57,6 +60,15 @@ struct verdict policy_recipient(const struct policy *p, enum address_error error
 /* A mailbox of a header field: From, Sender, Resent-From, Resent-Sender. */
 struct verdict policy_header(const struct policy *p, struct str field, struct address a,
                              struct buf *text);
+
+/*
+ * How much the client may send, as the envelope's `pace` has it. Nothing: he has no limits. PACE_TEXT_MAX
+ * octets are enough.
+ */
+void policy_pace(const struct policy *p, struct buf *out);
+
+/* The most recipients that his quota could ever let pass at once; 0: he has none. */
+uint64_t policy_quota(const struct policy *p);
 
 bool policy_is_ok(struct verdict v);
 

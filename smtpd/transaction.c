@@ -21,10 +21,15 @@ struct transaction *
 transaction_create(struct session *s)
 {
 	struct transaction *t = mem_zero(sizeof *t);
+	uint64_t            quota;
 
 	t->session = s;
 	t->begun_ms = time_mono_ms();
 	t->policy = session_policy(s);
+	t->max_rcpts = s->site->config->max_recipients;
+	/* More than the quota would never pass: better said where the client can send the rest later. */
+	if ((quota = policy_quota(&t->policy)) > 0 && quota < t->max_rcpts)
+		t->max_rcpts = quota;
 	buf_init(&t->text, TEXT_MAX);
 	buf_init(&t->received, RECEIVED_MAX);
 	return t;
@@ -257,7 +262,7 @@ transaction_put(struct transaction *t)
 {
 	struct server        *sv = t->session->server;
 	struct message       *m = t->message;
-	struct buf            client = BUF(64), bh = BUF(BODYHASH_TEXT);
+	struct buf client = BUF(64), bh = BUF(BODYHASH_TEXT), pace = BUF(PACE_TEXT_MAX);
 	struct envelope       e = {0};
 	struct handover_message out;
 	bool                  fits;
@@ -266,6 +271,8 @@ transaction_put(struct transaction *t)
 	fill_rcpts(t, &e);
 	bodyhash_finish_text(m->hash, &bh);
 	e.bh = buf_str(&bh);
+	policy_pace(&t->policy, &pace);
+	e.pace = buf_str(&pace);
 	buf_clear(&sv->envelope);
 	envelope_format(&sv->envelope, &e);
 	fits = !sv->envelope.over;
@@ -278,6 +285,7 @@ transaction_put(struct transaction *t)
 	envelope_free(&e);
 	buf_free(&client);
 	buf_free(&bh);
+	buf_free(&pace);
 	return fits;
 }
 

@@ -33,7 +33,7 @@ struct transaction {
 	struct buf          received; /* the field for the top of the header */
 	struct place        from, envid;
 	struct recipient   *rcpts;
-	size_t              n_rcpts, cap_rcpts;
+	size_t              n_rcpts, cap_rcpts, max_rcpts;
 	struct mail_params  params; /* its texts are not valid any more */
 	uint64_t            id;
 	int64_t             begun_ms; /* monotonic: how long it took is logged */

@@ -21,6 +21,7 @@ static const struct {
 	size_t     at; /* in struct envelope */
 } lines[] = {
 	{KEY("from"), TEXT, offsetof(struct envelope, from)},
+	{KEY("pace"), TEXT, offsetof(struct envelope, pace)},
 	{KEY("accepted-ms"), TIME, offsetof(struct envelope, accepted_ms)},
 	{KEY("size"), SIZE, offsetof(struct envelope, size)},
 	{KEY("client"), TEXT, offsetof(struct envelope, client)},

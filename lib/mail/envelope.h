@@ -30,6 +30,7 @@ struct envelope {
 	struct str   from;        /* local@domain; empty: the null reverse-path */
 	struct rcpt *rcpts;       /* owned by the envelope */
 	size_t       n_rcpts;
+	struct str   pace;        /* "RATE/MS QUOTA/MS KEY": how much the client may send; 0: no limit */
 	int64_t      accepted_ms; /* wall clock; t= of the signature */
 	uint64_t     size;        /* octets of the message as stored */
 	struct str   client;      /* address of the submitting client; empty: made here */

@@ -48,15 +48,23 @@ struct tls_conf { /* contents, not paths: roles have no files */
 	struct origin origin;
 };
 
+/* So many in so much time; count 0: no limit. */
+struct rate_conf {
+	uint64_t count;
+	int64_t  per_ms;
+};
+
 struct trust_conf {
 	struct cidr   net;
 	struct strs   from; /* patterns; empty: whatever `domains` allows */
+	struct rate_conf rate, quota; /* recipients: over `rate` they wait, over `quota` they are refused */
 	struct origin origin;
 };
 
 struct user_conf {
-	struct str    name;
+	struct str    name; /* "*": each login without a block of its own */
 	struct strs   from; /* patterns; empty: whatever `domains` allows */
+	struct rate_conf rate, quota; /* as of a network */
 	struct origin origin;
 };
 

@@ -155,7 +155,8 @@ check_users(struct maker *m)
 	for (size_t i = 0; i < c->n_user && c->saslauthd.n == 0; i++) {
 		const struct user_conf *u = &c->user[i];
 
-		if (c->users_path.n > 0 && conf_users_has(c->users_text, u->name))
+		if (c->users_path.n > 0 &&
+		    (str_eq(u->name, STR("*")) || conf_users_has(c->users_text, u->name)))
 			continue;
 		conf_problem(m, CONF_WARNING, conf_place(m, &u->origin), "%.*s cannot log in: %s",
 		             S(u->name),

@@ -193,7 +193,7 @@ const struct row *conf_row_find(const struct row *rows, struct str name);
 bool              conf_is_secret(struct str keyword); /* what stands behind it must not be shown */
 const char       *conf_row_name(const void *rows, size_t i); /* for conf_nearest */
 
-extern const struct kind kind_flag, kind_choice, kind_count, kind_port, kind_span, kind_size;
+extern const struct kind kind_flag, kind_choice, kind_count, kind_port, kind_span, kind_size, kind_rate;
 extern const struct kind kind_name, kind_path, kind_spans;
 extern const struct kind kind_hostname, kind_domains, kind_from, kind_user, kind_users, kind_pwcheck;
 extern const struct kind kind_listen, kind_trust, kind_tls, kind_resolver;

@@ -29,11 +29,15 @@ static const char *const dnssec_words[] = {"auto", "on", "off", NULL}; /* enum d
 
 static const struct row from_trust[] = {
 	{.name = "from", .kind = &kind_from, .at = offsetof(struct trust_conf, from), .least = 1},
+	{.name = "rate", .kind = &kind_rate, .at = offsetof(struct trust_conf, rate), .least = 1, .most = 1},
+	{.name = "quota", .kind = &kind_rate, .at = offsetof(struct trust_conf, quota), .least = 1, .most = 1},
 	{.name = NULL},
 };
 
 static const struct row from_user[] = {
 	{.name = "from", .kind = &kind_from, .at = offsetof(struct user_conf, from), .least = 1},
+	{.name = "rate", .kind = &kind_rate, .at = offsetof(struct user_conf, rate), .least = 1, .most = 1},
+	{.name = "quota", .kind = &kind_rate, .at = offsetof(struct user_conf, quota), .least = 1, .most = 1},
 	{.name = NULL},
 };
 
@@ -74,11 +78,11 @@ const struct row conf_rows[] = {
 	{.name = "tls", .kind = &kind_tls, .least = 1, .most = 2, .roles = S_, .flags = ROW_REPEAT,
 	 .help = "CERT.pem KEY.pem, or a folder with fullchain.pem and privkey.pem; several by SNI"},
 	{.name = "trust", .kind = &kind_trust, .def = "loopback", .least = 1, .roles = S_, .flags = ROW_REPEAT, .block = from_trust,
-	 .help = "networks that may send without a login: loopback, container-net, none, CIDR { from PATTERN ... }"},
+	 .help = "networks that may send without a login: loopback, container-net, none, CIDR { from PATTERN ...  rate N/h  quota N/d }"},
 	{.name = "users", .kind = &kind_users, .least = 1, .roles = S_ | A_,
 	 .help = "file of those who may log in, written by `postern user add`"},
 	{.name = "user", .kind = &kind_user, .least = 1, .roles = S_, .flags = ROW_REPEAT, .block = from_user,
-	 .help = "NAME { from PATTERN ... }: what one login may send as"},
+	 .help = "NAME { from PATTERN ...  rate N/h  quota N/d }: what one login may send as, and how much; *: all others"},
 	{.name = "pwcheck", .kind = &kind_pwcheck, .def = "users", .least = 1, .most = 2, .roles = S_ | A_,
 	 .help = "users, or saslauthd SOCKET"},
 	{.name = "dkim-sign", .kind = &kind_flag, .at = C(dkim_sign), .def = "on", .choices = on_off, .least = 1, .most = 1, .roles = S_ | D_ | K_,

@@ -171,8 +171,11 @@ parse_trust(struct maker *m, const struct row *row, void *base UNUSED, struct wo
 	}
 	m->trust_doubtful = m->trust_doubtful || m->errors > errors;
 	conf_statements(m, row->block, &shared, head);
-	for (size_t i = first; i < m->c->n_trusts; i++)
+	for (size_t i = first; i < m->c->n_trusts; i++) {
 		m->c->trusts[i].from = shared.from;
+		m->c->trusts[i].rate = shared.rate;
+		m->c->trusts[i].quota = shared.quota;
+	}
 }
 
 static bool

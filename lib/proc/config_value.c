@@ -7,6 +7,8 @@
 #include "lib/util/encode.h"
 #include "lib/util/mem.h"
 
+enum { RATE_MAX = 1000000000 };
+
 struct unit {
 	const char *name;
 	int64_t     factor;
@@ -15,6 +17,10 @@ struct unit {
 /* The largest first: what is written takes the first that divides. */
 static const struct unit spans[] = {
 	{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
+};
+/* Of several names for one time the first is written. */
+static const struct unit rates[] = {
+	{"s", 1000}, {"min", 60000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000},
 };
 static const struct unit sizes[] = {{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}};
 
@@ -394,6 +400,55 @@ format_size(struct view *v, const struct row *row, const void *base, size_t i)
 	return i == 0;
 }
 
+static bool
+parse_rate_words(struct str text, struct rate_conf *r)
+{
+	ptrdiff_t  slash = str_find(text, '/');
+	struct str unit = slash < 0 ? STR_NONE : str_skip(text, (size_t)slash + 1);
+
+	if (slash < 1 || !str_number(str_sub(text, 0, (size_t)slash), RATE_MAX, &r->count) ||
+	    r->count == 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(rates); i++) {
+		if (str_ieq(unit, str_of(rates[i].name))) {
+			r->per_ms = rates[i].factor;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+parse_rate(struct maker *m, const struct row *row, void *base, struct word *words, size_t n UNUSED)
+{
+	struct rate_conf r;
+
+	if (parse_rate_words(words[0].text, &r)) {
+		*(struct rate_conf *)field(base, row) = r;
+		return;
+	}
+	conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no rate", S(words[0].text));
+	conf_hint(m, "write a number from 1 on and a time, as 60/min, 500/h or 2000/d");
+}
+
+static bool
+format_rate(struct view *v, const struct row *row, const void *base, size_t i)
+{
+	const struct rate_conf *r = cfield(base, row);
+
+	if (i > 0 || r->count == 0)
+		return false;
+	buf_addc(v->out, ' ');
+	buf_addn(v->out, r->count);
+	for (size_t k = 0; k < ARRAY_LEN(rates); k++) {
+		if (rates[k].factor == r->per_ms) {
+			buf_addf(v->out, "/%s", rates[k].name);
+			break;
+		}
+	}
+	return true;
+}
+
 /* The waits between attempts. */
 static void
 parse_spans(struct maker *m, const struct row *row, void *base UNUSED, struct word *words, size_t n)
@@ -451,6 +506,7 @@ const struct kind kind_count = {parse_count, format_count};
 const struct kind kind_port = {parse_port, format_port};
 const struct kind kind_span = {parse_span, format_span};
 const struct kind kind_size = {parse_size, format_size};
+const struct kind kind_rate = {parse_rate, format_rate};
 const struct kind kind_spans = {parse_spans, format_spans};
 const struct kind kind_name = {parse_name, format_name};
 const struct kind kind_path = {parse_path, format_name};

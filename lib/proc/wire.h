@@ -94,7 +94,8 @@ struct wire_spill   { uint64_t id; uint64_t hint_bytes; }; /* SIZE= if the clien
 struct wire_spilled { uint64_t id; uint8_t ok; };
 struct wire_put     { uint64_t id; uint8_t spilled; uint64_t size; struct str envelope; struct str body; };
 struct wire_drop    { uint64_t id; };
-struct wire_stored  { uint64_t id; uint16_t code; struct str text; }; /* 250, 451, 452 */
+enum { WIRE_STORED_QUOTA = 450 }; /* the client may not send more now: 452 with our words */
+struct wire_stored  { uint64_t id; uint16_t code; struct str text; }; /* 250, 450, 451, 452 */
 
 struct wire_capacity { uint32_t leases; };
 struct wire_lease {

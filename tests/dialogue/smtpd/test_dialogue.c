@@ -7,7 +7,8 @@
  * idle-timeout (seconds), user NAME PATTERN..., dkim DOMAIN SELECTOR..., certificate no, intake
  * full|broken|none, mechs none, lint strict|off, received-client full|none, limit-connections,
  * limit-commands and limit-auth-failures N, held N (connections that the client has already),
- * failed N (logins that the client failed at before). Unset: no limits, domains example.com, trust 192.0.2.0/24 loopback.
+ * failed N (logins that the client failed at before), rate COUNT SECONDS and quota COUNT SECONDS (of all
+ * networks, and of the user). Unset: no limits, domains example.com, trust 192.0.2.0/24 loopback.
  *
  * Steps: `do drain`, `do drained`, `do undrained`, `do sessions N`, `do logged TEXT`, `do unlogged TEXT`,
  * `do unsent-below N` (octets that wait for the client to read).
@@ -141,6 +142,30 @@ number(const struct script *sc, const char *key, uint64_t otherwise)
 	return str_number(script_get(sc, key), UINT64_MAX, &n) ? n : otherwise;
 }
 
+static struct rate_conf
+get_rate(const struct script *sc, const char *key)
+{
+	struct str       words[WORDS_MAX];
+	struct rate_conf r = {0, 0};
+	uint64_t         seconds = 0;
+
+	if (split(script_get(sc, key), words) == 2 && str_number(words[0], 1000000, &r.count) &&
+	    str_number(words[1], 1000000, &seconds))
+		r.per_ms = (int64_t)seconds * 1000;
+	return r;
+}
+
+static void
+set_limits(struct bench *b, struct rate_conf rate, struct rate_conf quota)
+{
+	for (size_t i = 0; i < b->config.n_trusts; i++) {
+		b->trusts[i].rate = rate;
+		b->trusts[i].quota = quota;
+	}
+	b->user.rate = rate;
+	b->user.quota = quota;
+}
+
 static bool
 make_config(struct bench *b, const struct script *sc)
 {
@@ -176,6 +201,7 @@ make_config(struct bench *b, const struct script *sc)
 	if (str_eq(script_get(sc, "received-client"), STR("none")))
 		c->received_client = RECEIVED_NONE;
 	set_names(b, sc);
+	set_limits(b, get_rate(sc, "rate"), get_rate(sc, "quota"));
 	return set_listen(b, sc);
 }
 

@@ -67,6 +67,7 @@ static const struct {
 	{"max-size", "16384K", "16M", ""},
 	{"max-recipients", "7", "7", ""},
 	{"idle-timeout", "300s", "5m", ""},
+	{"user", "bob { rate 60/m  quota 9/D }", "bob { rate 60/min quota 9/d }", ""},
 	{"limit-connections", "7", "7", ""},
 	{"limit-commands", "0", "0", ""},
 	{"limit-auth-failures", "5", "5", ""},

@@ -20,9 +20,9 @@ static const char everything[] =
         "tls cert.pem key.pem\n"
         "tls tls\n"
         "trust loopback 10.1.2.0/24\n"
-        "trust 10.3.0.0/16 { from *@crm.example.com \"odd name\"@example.com }\n"
+        "trust 10.3.0.0/16 { from *@crm.example.com \"odd name\"@example.com  rate 5/s }\n"
         "users users\n"
-        "user bob { from *@example.com ann@shop.example.org }\n"
+        "user bob { from *@example.com ann@shop.example.org  rate 500/h  quota 2000/d }\n"
         "dkim example.com { key s1 rsa.pem  key s2 ed.pem  canonicalization relaxed/simple }\n"
         "route * { via smtp.provider.net:587 tls  user apikey  password file:secret }\n"
         "route tok.example { via h.example:465 tls  user u  token file:secret }\n"
@@ -110,6 +110,13 @@ strs_are(const struct strs *a, const struct strs *b)
 }
 
 static void
+rate_is(struct rate_conf a, struct rate_conf b)
+{
+	assert_int_equal(a.count, b.count);
+	assert_int_equal(a.per_ms, b.per_ms);
+}
+
+static void
 rules_are(const struct config *a, const struct config *b)
 {
 	assert_int_equal(a->n_listens, b->n_listens);
@@ -131,11 +138,16 @@ rules_are(const struct config *a, const struct config *b)
 		assert_true(addr_equal(a->trusts[i].net.addr, b->trusts[i].net.addr));
 		assert_int_equal(a->trusts[i].net.bits, b->trusts[i].net.bits);
 		strs_are(&a->trusts[i].from, &b->trusts[i].from);
+		rate_is(a->trusts[i].rate, b->trusts[i].rate);
+		rate_is(a->trusts[i].quota, b->trusts[i].quota);
 		origin_is(&a->trusts[i].origin, &b->trusts[i].origin);
 	}
 	assert_int_equal(a->n_user, b->n_user);
 	STR_IS(a->user[0].name, b->user[0].name);
 	strs_are(&a->user[0].from, &b->user[0].from);
+	rate_is(a->user[0].rate, b->user[0].rate);
+	rate_is(a->user[0].quota, b->user[0].quota);
+	assert_int_equal(a->user[0].rate.count, 500);
 	origin_is(&a->user[0].origin, &b->user[0].origin);
 	origin_is(&a->trust_origin, &b->trust_origin);
 	STR_IS(a->users_path, b->users_path);

@@ -262,7 +262,9 @@ commit(struct rig *r, struct store_put *p, const char *lanes, uint64_t size, boo
 		parts[n] = (struct store_part){
 			.lane = lane,
 			.hold = hold,
-			.why = hold ? STR("capture") : STR_NONE,
+			.why = hold            ? STR("capture")
+			       : r->due_ms > 0 ? STR("over-rate")
+			                       : STR_NONE,
 			.rcpts = &rcpts[n],
 			.n_rcpts = 1,
 		};
@@ -276,6 +278,7 @@ commit(struct rig *r, struct store_put *p, const char *lanes, uint64_t size, boo
 			     .size = size,
 			     .accepted_ms = time_wall_ms(),
 			     .derived = r->derived,
+			     .due_ms = r->due_ms,
 			     .parts = parts,
 			     .n_parts = n,
 		     },

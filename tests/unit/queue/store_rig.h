@@ -38,6 +38,7 @@ struct rig {
 	uint32_t          segment_bytes;
 	bool              read_only;
 	bool              derived; /* put as reports are */
+	int64_t           due_ms;  /* of what is put; 0: leased at once */
 	int64_t           lease_ms;
 	size_t            warm_bytes;
 	uint64_t          slack_bytes;

@@ -174,6 +174,31 @@ defer_survives(void **state)
 }
 
 static void
+a_later_time_is_kept_from_the_first_on(void **state)
+{
+	struct rig *r = *state;
+
+	r->due_ms = time_wall_ms() + 300;
+	assert_int_equal(rig_put(r, 1, "a.example b.example", 100), STORE_OK);
+	r->due_ms += 100000;
+	assert_int_equal(rig_put(r, 2, "a.example", 100), STORE_OK);
+	assert_int_equal(r->n_leases, 0);
+	rig_crash(r);
+	rig_open(r);
+	rig_list(r, &(struct store_filter){.lane = STR("a.example"), .older_ms = INT64_MAX});
+	assert_non_null(strstr(r->text.p, "2 a.example deferred 0 [over-rate]"));
+	rig_turn(r, 500);
+	assert_string_equal(r->last_work, "b.example");
+	assert_int_equal(rig_lease(r, "a.example", 9), 1);
+	assert_int_equal(r->leases[0].id, 1);
+	assert_int_equal(r->leases[0].tries, 0);
+	assert_int_equal(strlen(r->leases[0].body), 100);
+	assert_int_equal(rig_act(r, &(struct store_filter){0}, ACT_RETRY), STORE_OK);
+	assert_int_equal(rig_lease(r, "a.example", 9), 1);
+	assert_int_equal(r->leases[0].id, 2);
+}
+
+static void
 last_done_part_takes_the_message(void **state)
 {
 	struct rig *r = *state;
@@ -506,6 +531,7 @@ main(void)
 		CASE(done_survives),
 		CASE(defer_waits_and_keeps_replies),
 		CASE(defer_survives),
+		CASE(a_later_time_is_kept_from_the_first_on),
 		CASE(last_done_part_takes_the_message),
 		CASE(leases_run_out),
 		CASE(a_new_life_gives_larger_tokens),
