@@ -573,8 +573,10 @@ cmd_dkim(struct cmd *c)
 		code = dkim_retire(c);
 	else if (verb != NULL && strcmp(verb, "list") == 0)
 		code = list(&j);
+	else if (verb != NULL && strcmp(verb, "test") == 0)
+		code = dkim_test(c);
 	else
-		code = cmd_usage(c, "new, list, rotate, activate or retire?");
+		code = cmd_usage(c, "new, list, rotate, activate, retire or test?");
 	free_job(&j);
 	return code;
 }

@@ -18,4 +18,7 @@ void dkim_tell_daemon(struct cmd *c);
 int dkim_activate(struct cmd *c);
 int dkim_retire(struct cmd *c);
 
+/* `test FILE`, likewise. */
+int dkim_test(struct cmd *c);
+
 #endif

@@ -56,6 +56,50 @@ add_squeezed(struct buf *out, struct str value)
 	}
 }
 
+/* Runs of white space as one SP, none at the end. */
+static void
+add_line(struct buf *out, struct str line)
+{
+	while (line.n > 0) {
+		size_t n = 0;
+
+		while (n < line.n && !is_wsp(line.p[n]))
+			n++;
+		buf_add(out, str_sub(line, 0, n));
+		line = str_skip(line, n);
+		n = line.n;
+		while (line.n > 0 && is_wsp(line.p[0]))
+			line = str_skip(line, 1);
+		if (n > 0 && line.n > 0)
+			buf_addc(out, ' ');
+	}
+}
+
+void
+canon_body(struct buf *out, struct str body, enum canon canon)
+{
+	size_t from = out->n, end = from;
+
+	while (body.n > 0) {
+		ptrdiff_t  crlf = str_find_str(body, STR("\r\n"));
+		struct str line = str_sub(body, 0, crlf < 0 ? body.n : (size_t)crlf);
+		size_t     before = out->n;
+
+		body = str_skip(body, line.n + 2);
+		if (canon == CANON_SIMPLE)
+			buf_add(out, line);
+		else
+			add_line(out, line);
+		if (out->n > before)
+			end = out->n + 2;
+		buf_addz(out, "\r\n");
+	}
+	/* Empty lines at the end do not count; of no lines at all, simple makes one. */
+	buf_truncate(out, end);
+	if (end == from && canon == CANON_SIMPLE)
+		buf_addz(out, "\r\n");
+}
+
 void
 canon_field(struct buf *out, const struct field *f, enum canon canon)
 {

@@ -9,7 +9,7 @@ _postern_words() {
 	case $1 in
 	'') postern --help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' ;;
 	config) echo show ;;
-	dkim) echo new list rotate activate retire ;;
+	dkim) echo new list rotate activate retire test ;;
 	dns) echo --format --diff --zone --source --resolver ;;
 	doctor) echo --domain --source --quick --offline --resolver --fail-on --wait ;;
 	explain) echo --client --login --from --to ;;

@@ -300,6 +300,7 @@ recode_text(struct message *m, struct str old)
 		m->fix.facts.fixed |= FIXED_ENCODED;
 		return;
 	}
+	m->fix.facts.noted |= LINT_BIT(LINT_LINE_LONG_BODY);
 	m->fix.verdict.found |= LINT_BIT(LINT_LINE_LONG_BODY);
 	buf_clear(&m->why_text);
 	if (m->data.long_line > 0)

@@ -63,27 +63,50 @@ is_set(const char *variable)
 	return value != NULL && *value != '\0';
 }
 
+/* All there is to read, and what came of it. `m` has its tree. */
+static struct config *
+load(struct maker *m, const char *file, struct buf *report)
+{
+	struct word path = {.text = str_of(file)};
+
+	if (file == NULL && !is_set("POSTERN_CONFIG") && !is_set("POSTERN_CONFIG_FILE") &&
+	    access(DEFAULT_FILE, F_OK) == 0)
+		path.text = STR(DEFAULT_FILE);
+	if (path.text.n > 0)
+		conf_parse_file(m, &path, 0);
+	conf_env(m, environ, file != NULL);
+	return finish(m, report);
+}
+
 struct config *
 config_load(const char *file, struct buf *report, unsigned *n_errors, unsigned *n_warnings)
 {
 	struct tree   *tree = mem_zero(sizeof *tree);
 	struct maker   m;
-	struct word    path = {.text = str_of(file)};
 	struct config *c;
 
 	tree->users = 1;
 	begin(&m, tree);
-	if (file == NULL && !is_set("POSTERN_CONFIG") && !is_set("POSTERN_CONFIG_FILE") &&
-	    access(DEFAULT_FILE, F_OK) == 0)
-		path.text = STR(DEFAULT_FILE);
-	if (path.text.n > 0)
-		conf_parse_file(&m, &path, 0);
-	conf_env(&m, environ, file != NULL);
-	c = finish(&m, report);
+	c = load(&m, file, report);
 	if (n_errors != NULL)
 		*n_errors = m.errors;
 	if (n_warnings != NULL)
 		*n_warnings = m.warnings;
+	conf_tree_unref(tree);
+	return c;
+}
+
+struct config *
+config_look(const char *file, struct buf *report)
+{
+	struct tree   *tree = mem_zero(sizeof *tree);
+	struct maker   m;
+	struct config *c;
+
+	tree->users = 1;
+	begin(&m, tree);
+	m.looks = true;
+	c = load(&m, file, report);
 	conf_tree_unref(tree);
 	return c;
 }

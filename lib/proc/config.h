@@ -163,6 +163,12 @@ bool config_is_capture(const struct config *c); /* no domains: hold everything *
 struct config *config_load(const char *file, struct buf *report, unsigned *n_errors, unsigned *n_warnings);
 
 /*
+ * The same for who looks without the daemon's rights: a file that he may not read is a warning,
+ * and its content stays empty.
+ */
+struct config *config_look(const char *file, struct buf *report);
+
+/*
  * The files that `c` names have changed on disk: a copy with the new contents,
  * or NULL if nothing has changed, or (with a `report`) if they are not usable.
  */

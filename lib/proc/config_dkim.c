@@ -279,7 +279,7 @@ conf_dkim_found(struct maker *m)
 	errno = 0;
 	list = names(m, buf_z(&root), "", &n);
 	if (list == NULL && errno == EACCES && m->c->domains.n > 0 && m->c->dkim_sign)
-		conf_problem(m, CONF_ERROR, (struct place){0}, "the folder of the DKIM keys %s: %s",
+		conf_problem(m, conf_unreadable(m, errno), (struct place){0}, "the folder of the DKIM keys %s: %s",
 		             buf_z(&root), strerror(EACCES));
 	for (size_t i = 0; i < n; i++)
 		found_domain(m, buf_z(&root), list[i]);

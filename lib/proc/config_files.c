@@ -182,6 +182,12 @@ load(struct maker *m, enum file_kind kind, const struct word *w, struct file *f)
 	return error;
 }
 
+enum severity
+conf_unreadable(const struct maker *m, int error)
+{
+	return m->looks && error == EACCES ? CONF_WARNING : CONF_ERROR;
+}
+
 bool
 conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct file *f)
 {
@@ -196,7 +202,8 @@ conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct fil
 	if (error == EFBIG)
 		conf_problem(m, CONF_ERROR, w->at, "%.*s is too large", S(w->text));
 	else if (error > 0)
-		conf_problem(m, CONF_ERROR, w->at, "cannot read %.*s: %s", S(w->text),
+		conf_problem(m, kind == FILE_CONFIG ? CONF_ERROR : conf_unreadable(m, error),
+		             w->at, "cannot read %.*s: %s", S(w->text),
 		             strerror(error));
 	return error == 0;
 }

@@ -126,6 +126,7 @@ struct maker {
 	size_t             n_strangers;
 	unsigned           errors, warnings;
 	bool               carried; /* from config_render(): values are trusted, contents come along */
+	bool               looks;   /* what may not be read is left out */
 	bool               trust_doubtful; /* a network was not understood */
 	const struct node *node;    /* in work */
 };
@@ -254,6 +255,8 @@ struct file {
 
 /* Read the file at the absolute path w->text; false and a problem at w->at if it cannot be used. */
 bool conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct file *f);
+/* How bad it is that a file other than a configuration cannot be read. */
+enum severity conf_unreadable(const struct maker *m, int error);
 /* Remember whose the file at w->text is; judged when `user-account` is known. */
 void conf_owner_note(struct maker *m, const struct word *w, uid_t owner);
 void conf_owner_check(struct maker *m);

@@ -25,6 +25,14 @@ def dkimpy(message, nsd):
     return [bool(dkim.DKIM(message).verify(idx=i, dnsfunc=lambda name, timeout=5: nsd.txt(name))) for i in range(count)]
 
 
+def dkimpy_says(message, nsd):
+    """The same, where a message that it does not even look at counts as refused."""
+    try:
+        return dkimpy(message, nsd)
+    except dkim.DKIMException:
+        return []
+
+
 def mail_dkim(message, nsd):
     out = subprocess.run(["/usr/bin/perl", "-e", MAIL_DKIM, str(nsd.port)], input=message, capture_output=True, timeout=30)
     return [line.split(" ", 3) for line in out.stdout.decode().splitlines()]
