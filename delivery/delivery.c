@@ -102,14 +102,19 @@ queue_message(void *arg, enum wire_id id, const void *msg, int fd)
 
 /* A new queue role leases everything anew: what we hold would be sent twice. */
 static void
-queue_gone(void *arg, const char *why)
+lose_queue(struct delivery *d, const char *why)
 {
-	struct delivery *d = arg;
-
 	log_warn(ev("role-lost"), kv("peer", "queue"), kv("why", why));
 	channel_close(d->worker.queue);
 	d->worker.queue = NULL;
 	drop_jobs(&d->worker);
+}
+
+static void
+queue_gone(void *arg, const char *why)
+{
+	role_lost(ROLE_QUEUE, 0);
+	lose_queue(arg, why);
 }
 
 static const struct channel_hooks queue_hooks = {queue_message, queue_gone};
@@ -141,10 +146,9 @@ keyd_message(void *arg, enum wire_id id, const void *msg, int fd)
 }
 
 static void
-keyd_gone(void *arg, const char *why)
+lose_keyd(struct keyd_peer *p, const char *why)
 {
-	struct keyd_peer *p = arg;
-	struct channel   *channel = p->channel;
+	struct channel *channel = p->channel;
 
 	log_warn(ev("role-lost"), kv("peer", "keyd"), kv("why", why));
 	p->channel = NULL;
@@ -153,13 +157,22 @@ keyd_gone(void *arg, const char *why)
 	channel_close(channel);
 }
 
+static void
+keyd_gone(void *arg, const char *why)
+{
+	const struct keyd_peer *p = arg;
+
+	role_lost(ROLE_KEYD, (unsigned)(p - p->delivery->keyds));
+	lose_keyd(arg, why);
+}
+
 static const struct channel_hooks keyd_hooks = {keyd_message, keyd_gone};
 
 static void
 connect_queue(struct delivery *d, int fd)
 {
 	if (d->worker.queue != NULL)
-		queue_gone(d, "replaced");
+		lose_queue(d, "replaced");
 	d->worker.queue = channel_open(d->worker.loop, fd, ROLE_DELIVERY, ROLE_QUEUE, &queue_hooks, d);
 	d->capacity = 0;
 	say_capacity(d);
@@ -171,7 +184,7 @@ connect_keyd(struct delivery *d, unsigned index, int fd)
 	struct keyd_peer *p = &d->keyds[index % KEYDS_MAX];
 
 	if (p->channel != NULL)
-		keyd_gone(p, "replaced");
+		lose_keyd(p, "replaced");
 	p->delivery = d;
 	p->channel = channel_open(d->worker.loop, fd, ROLE_DELIVERY, ROLE_KEYD, &keyd_hooks, p);
 	choose_keyd(d);

@@ -2,6 +2,7 @@
 #include "smtpd/balancer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -67,6 +68,15 @@ through(struct arrival *a, const struct proxy *header)
 	b->through(b->arg, index, fd, client);
 }
 
+/* He has ended his side: the rest of his header will not come. */
+static bool
+has_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static void
 on_readable(void *arg, unsigned what UNUSED)
 {
@@ -88,10 +98,12 @@ on_readable(void *arg, unsigned what UNUSED)
 	case PROXY_MORE:
 		/*
 		 * Peeking again at once would spin: ask the kernel to wake us for more than is
-		 * there.
+		 * there. The end of the stream wakes us in any case, and for ever.
 		 */
-		if (setsockopt(a->fd, SOL_SOCKET, SO_RCVLOWAT, &(int){(int)n + 1}, sizeof(int)) !=
-		    0)
+		if (has_hung_up(a->fd))
+			reject(a, "the PROXY header ended in the middle");
+		else if (setsockopt(a->fd, SOL_SOCKET, SO_RCVLOWAT, &(int){(int)n + 1},
+		                    sizeof(int)) != 0)
 			reject(a, "the PROXY header came in pieces");
 		break;
 	case PROXY_BAD:

@@ -16,6 +16,7 @@ enum { WHY_MAX = 300 };
 struct handover {
 	struct loop    *loop;
 	struct channel *queue; /* NULL: none at the moment */
+	void (*lost)(enum role_id who, unsigned index);
 	struct hash     jobs;
 	/* all have the same patience, so the first is the next to run out */
 	struct list     waiting;
@@ -172,10 +173,9 @@ on_message(void *arg, enum wire_id id, const void *msg, int fd)
 }
 
 static void
-on_gone(void *arg, const char *why)
+lose(struct handover *h, const char *why)
 {
-	struct handover *h = arg;
-	struct link   *first;
+	struct link *first;
 
 	/* The supervisor tells of the death itself; this line is about who was waiting. */
 	if (!list_empty(&h->waiting))
@@ -187,6 +187,16 @@ on_gone(void *arg, const char *why)
 	while ((first = list_first(&h->waiting)) != NULL)
 		fail(h, CONTAINER(first, struct handover_job, link),
 		     REPLY(451, 4, 3, 0, "the queue is restarting: try again"));
+}
+
+static void
+on_gone(void *arg, const char *why)
+{
+	struct handover *h = arg;
+
+	if (h->lost != NULL)
+		h->lost(ROLE_QUEUE, 0);
+	lose(h, why);
 }
 
 struct handover *
@@ -220,8 +230,14 @@ handover_attach(struct handover *h, int fd)
 	static const struct channel_hooks hooks = {on_message, on_gone};
 
 	if (h->queue != NULL)
-		on_gone(h, "replaced");
+		lose(h, "replaced");
 	h->queue = channel_open(h->loop, fd, ROLE_SMTPD, ROLE_QUEUE, &hooks, h);
+}
+
+void
+handover_on_lost(struct handover *h, void (*fn)(enum role_id who, unsigned index))
+{
+	h->lost = fn;
 }
 
 bool

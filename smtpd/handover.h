@@ -12,6 +12,7 @@
 #define SMTPD_HANDOVER_H
 
 #include "lib/mail/reply.h"
+#include "lib/proc/wire.h"
 #include "lib/util/hash.h"
 #include "lib/util/list.h"
 
@@ -42,6 +43,9 @@ void             handover_destroy(struct handover *h); /* no job may be left */
 
 /* The channel to the queue; replaces an older one. */
 void handover_attach(struct handover *h, int fd);
+
+/* Who is to hear that the channel has ended. */
+void handover_on_lost(struct handover *h, void (*fn)(enum role_id who, unsigned index));
 
 /*
  * May mail be taken now? False with what to answer to MAIL; its text is valid until the loop

@@ -30,6 +30,7 @@ struct logins {
 	struct list   waiting;
 	struct timer *timer;
 	struct buf    plain, tls;
+	void (*lost)(enum role_id who, unsigned index);
 };
 
 static struct login *
@@ -159,9 +160,8 @@ on_message(void *arg, enum wire_id id, const void *msg, int fd)
 }
 
 static void
-on_gone(void *arg, const char *why)
+lose(struct desk *d, const char *why)
 {
-	struct desk       *d = arg;
 	struct logins     *ls = d->owner;
 	struct hash_node  *n, *next;
 
@@ -184,6 +184,16 @@ on_gone(void *arg, const char *why)
 			next = hash_walk(&ls->open, NULL);
 		}
 	}
+}
+
+static void
+on_gone(void *arg, const char *why)
+{
+	struct desk *d = arg;
+
+	if (d->owner->lost != NULL)
+		d->owner->lost(ROLE_AUTH, d->index);
+	lose(d, why);
 }
 
 struct logins *
@@ -228,8 +238,14 @@ logins_attach(struct logins *ls, unsigned index, int fd)
 	}
 	d = &ls->desks[index];
 	if (d->channel != NULL)
-		on_gone(d, "replaced");
+		lose(d, "replaced");
 	d->channel = channel_open(ls->loop, fd, ROLE_SMTPD, ROLE_AUTH, &hooks, d);
+}
+
+void
+logins_on_lost(struct logins *ls, void (*fn)(enum role_id who, unsigned index))
+{
+	ls->lost = fn;
 }
 
 static bool

@@ -38,6 +38,9 @@ struct logins *logins_create(struct loop *l);
 void           logins_destroy(struct logins *ls); /* no exchange may be open */
 void           logins_attach(struct logins *ls, unsigned index, int fd);
 
+/* Who is to hear that a channel has ended. */
+void logins_on_lost(struct logins *ls, void (*fn)(enum role_id who, unsigned index));
+
 /* Mechanisms to offer, space separated; empty while no auth role is there. */
 struct str logins_mechs(const struct logins *ls, bool tls);
 

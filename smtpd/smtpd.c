@@ -73,6 +73,8 @@ start(void *self, struct role *r, struct buf *why UNUSED)
 
 	d->role = r;
 	server_init(&d->server, role_loop(r), role_index(r));
+	handover_on_lost(d->server.handover, role_lost);
+	logins_on_lost(d->server.logins, role_lost);
 	balancers_init(&d->balancers, role_loop(r));
 	d->balancers.through = on_through;
 	d->balancers.arg = d;

@@ -11,6 +11,7 @@
 
 #include "lib/net/loop.h"
 #include "lib/proc/channel.h"
+#include "lib/proc/rejoin.h"
 #include "lib/proc/role.h"
 #include "lib/proc/spawn.h"
 #include "lib/util/log.h"
@@ -41,6 +42,7 @@ struct crew {
 	const struct crew_hooks *hooks;
 	void                    *arg;
 	struct crew_plan         plan;
+	struct rejoins           rejoins;
 	struct member           *members;
 	size_t                   n;
 	unsigned                 leaving;   /* roles that are drained */
@@ -223,6 +225,18 @@ set_trouble(struct member *m, struct str what)
 	log_member(what.n > 0 ? "trouble" : "trouble-over", m, "why", buf_z(&m->trouble));
 }
 
+/* Only of two that are meant to talk: a role must not reach others in this way. */
+static void
+lost(struct member *m, const struct wire_peer *to)
+{
+	struct crew *cr = m->crew;
+
+	for (size_t i = 0; i < cr->n; i++)
+		if (cr->members[i].id == (enum role_id)to->who &&
+		    cr->members[i].index == to->index && are_wired(m->id, cr->members[i].id))
+			rejoins_lost(&cr->rejoins, m, &cr->members[i]);
+}
+
 static void
 message(void *arg, enum wire_id id, const void *msg, int fd)
 {
@@ -233,7 +247,9 @@ message(void *arg, enum wire_id id, const void *msg, int fd)
 
 	if (fd >= 0)
 		close(fd);
-	if (id == WIRE_READY) {
+	if (id == WIRE_LOST) {
+		lost(m, msg);
+	} else if (id == WIRE_READY) {
 		became_ready(m, ready->generation);
 	} else if (id == WIRE_STATS) {
 		buf_clear(&m->stats);
@@ -314,6 +330,7 @@ crew_start(struct loop *l, const struct crew_plan *plan, const struct crew_hooks
 
 	cr->loop = l;
 	cr->plan = *plan;
+	rejoins_init(&cr->rejoins, l, wire_up);
 	cr->hooks = hooks;
 	cr->arg = arg;
 	for (unsigned id = 0; id < ROLE_COUNT; id++)
@@ -356,6 +373,7 @@ crew_destroy(struct crew *cr)
 		buf_free(&m->trouble);
 		buf_free(&m->stats);
 	}
+	rejoins_free(&cr->rejoins);
 	free(cr->members);
 	free(cr);
 }

@@ -329,6 +329,14 @@ role_done(struct role *r)
 }
 
 void
+role_lost(enum role_id who, unsigned index)
+{
+	if (running != NULL && running->up != NULL && !running->done)
+		channel_send(running->up, WIRE_LOST,
+		             &(struct wire_peer){.who = (uint8_t)who, .index = index}, -1);
+}
+
+void
 role_trouble(struct role *r, const char *what)
 {
 	struct str s = str_sub(str_of(what), 0, r->trouble.limit);

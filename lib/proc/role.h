@@ -61,6 +61,12 @@ unsigned     role_index(const struct role *r);
 void         role_ready(struct role *r);
 void         role_done(struct role *r);
 
+/*
+ * The channel to that role has ended: if both live, a new one comes by `peer`. One side of each pair
+ * tells: smtpd, delivery. Without a supervisor, as in tests, nothing happens.
+ */
+void role_lost(enum role_id who, unsigned index);
+
 /* Something the owner must know that the supervisor shows in `status` ("spool full"); empty clears it. */
 void role_trouble(struct role *r, const char *what);
 

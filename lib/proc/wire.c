@@ -58,6 +58,8 @@ static const struct message messages[WIRE_COUNT] = {
 		{F(wire_stats, rows)}},
 	[WIRE_TROUBLE] = {"trouble", ANY_CHILD, BIT(SUPERVISOR), false, SMALL, SIZE(wire_trouble),
 		{F(wire_trouble, what)}},
+	[WIRE_LOST] = {"lost", ANY_CHILD, BIT(SUPERVISOR), false, SMALL, SIZE(wire_peer),
+		{F(wire_peer, who), F(wire_peer, index)}},
 
 	[WIRE_MECHS] = {"mechs", BIT(AUTH), BIT(SMTPD), false, SMALL, SIZE(wire_mechs),
 		{F(wire_mechs, plain), F(wire_mechs, tls)}},

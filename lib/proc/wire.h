@@ -40,6 +40,7 @@ enum wire_id {
 	WIRE_READY,     /* after GO, and after each later CONFIG is in force */
 	WIRE_STATS,
 	WIRE_TROUBLE,
+	WIRE_LOST,      /* the channel to another role has ended; struct wire_peer */
 	/* smtpd <-> auth */
 	WIRE_MECHS,     /* auth: what can be offered */
 	WIRE_AUTH_START,

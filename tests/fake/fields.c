@@ -19,6 +19,7 @@ static const struct field fields[WIRE_COUNT][FIELDS_MAX + 1] = {
 	[WIRE_READY] = {F(wire_ready, generation)},
 	[WIRE_STATS] = {F(wire_stats, rows)},
 	[WIRE_TROUBLE] = {F(wire_trouble, what)},
+	[WIRE_LOST] = {F(wire_peer, who), F(wire_peer, index)},
 	[WIRE_MECHS] = {F(wire_mechs, plain), F(wire_mechs, tls)},
 	[WIRE_AUTH_START] = {F(wire_auth_start, id), F(wire_auth_start, mech),
 		F(wire_auth_start, has_initial), F(wire_auth_start, initial),

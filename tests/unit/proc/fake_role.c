@@ -5,7 +5,7 @@
  * It opens its channels, counts them and what it was given, and says so as
  * statistics. FAULT_ROLE in the environment names the role that misbehaves and
  * FAULT_HOW how: "start" cannot start, "die" ends when it should begin, "drain"
- * never finishes, "nonsense" breaks the rules of its channel.
+ * never finishes, "nonsense" breaks the rules of its channel, "babble" those of the first to another role.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -23,10 +23,13 @@ struct fake {
 	struct config *config;
 	enum role_id   id;
 	unsigned       peers, listeners, spools, configs;
+	bool           babbled;
 };
 
 struct peer {
 	struct fake    *fake;
+	enum role_id    who;
+	unsigned        index;
 	struct channel *channel;
 };
 
@@ -96,6 +99,7 @@ gone(void *arg, const char *why)
 
 	(void)why;
 	p->fake->peers--;
+	role_lost(p->who, p->index);
 	channel_close(p->channel);
 	free(p);
 }
@@ -108,9 +112,14 @@ peer(void *self, enum role_id who, unsigned index, int fd)
 	struct fake *f = self;
 	struct peer *p = mem_zero(sizeof *p);
 
-	(void)index;
 	f->peers++;
 	p->fake = f;
+	p->who = who;
+	p->index = index;
+	if (has_fault(f, "babble") && !f->babbled) {
+		f->babbled = true;
+		(void)!write(fd, "nonsense nonsense nonsense", 26);
+	}
 	p->channel = channel_open(role_loop(f->role), fd, f->id, who, &peer_hooks, p);
 }
 

@@ -320,6 +320,29 @@ a_role_that_breaks_the_rules_is_ended(void **state)
 }
 
 static void
+a_channel_that_is_cut_is_made_anew(void **state)
+{
+	static const char *const names[] = {"smtpd", "auth", "queue", "delivery", "keyd"};
+
+	(void)state;
+	setenv("FAULT_HOW", "babble", 1);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		long pid;
+
+		setenv("FAULT_ROLE", names[i], 1);
+		daemon_pid = start_daemon();
+		assert_true(is_ready());
+		pid = role_number(names[i], "pid");
+		assert_true(comes("status", ALL_WIRED));
+		assert_int_equal(role_number(names[i], "restarts"), 0);
+		assert_int_equal(role_number(names[i], "pid"), pid);
+		kill(daemon_pid, SIGTERM);
+		assert_int_equal(end_of(daemon_pid), 0);
+		daemon_pid = 0;
+	}
+}
+
+static void
 a_role_that_cannot_start_ends_the_daemon(void **state)
 {
 	(void)state;
@@ -485,6 +508,7 @@ main(int argc, char **argv)
 		T(a_killed_role_comes_back_with_its_channels),
 		T(a_role_that_dies_again_and_again_is_started_ever_more_slowly),
 		T(a_role_that_breaks_the_rules_is_ended),
+		T(a_channel_that_is_cut_is_made_anew),
 		T(a_role_that_cannot_start_ends_the_daemon),
 		T(a_second_daemon_on_the_same_spool_refuses),
 		T(nothing_stale_keeps_a_new_daemon_away),

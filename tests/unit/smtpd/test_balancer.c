@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -139,10 +140,59 @@ headers_are_taken_off_the_socket(void **state)
 	log_hook(NULL);
 }
 
+static void
+stop(void *arg)
+{
+	loop_stop(arg);
+}
+
+/* Over TCP, where the kernel heeds how much we want to be woken for, and wakes us for the end all the same. */
+static void
+who_hangs_up_in_the_middle_is_let_go_at_once(void **state)
+{
+	struct loop         *l = loop_create();
+	struct balancers     b;
+	struct timer        *tick = timer_create_on(l, stop, l);
+	struct sockaddr_in   at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t            size = sizeof at;
+	struct addr          peer = {0};
+	int                  door = socket(AF_INET, SOCK_STREAM, 0);
+	int                  fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	log_hook(quiet);
+	assert_int_equal(bind(door, (struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(listen(door, 1), 0);
+	assert_int_equal(getsockname(door, (struct sockaddr *)&at, &size), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+	balancers_init(&b, l);
+	balancers_take(&b, 0, accept(door, NULL, NULL), peer);
+	assert_int_equal(write(fd, "PROXY TCP4 203.0", 16), 16);
+	timer_set(tick, 50);
+	loop_run(l);
+	assert_int_equal(b.waiting.n, 1);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	/* 5 s in all: half of what a late header may take. */
+	for (int i = 0; i < 100 && b.waiting.n > 0; i++) {
+		timer_set(tick, 50);
+		loop_run(l);
+	}
+	assert_int_equal(b.waiting.n, 0);
+	balancers_free(&b);
+	timer_destroy(tick);
+	loop_destroy(l);
+	close(fd);
+	close(door);
+	log_hook(NULL);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(headers_are_taken_off_the_socket)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(headers_are_taken_off_the_socket),
+		cmocka_unit_test(who_hangs_up_in_the_middle_is_let_go_at_once),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
