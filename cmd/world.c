@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cmd/door.h"
 #include "lib/dns/context.h"
 #include "lib/mail/address.h"
 #include "lib/util/mem.h"
@@ -142,6 +143,25 @@ find_domains(struct world *w)
 		add_domain(w, w->config->dkim[i].domain);
 }
 
+static int
+open_door(void *arg, unsigned index, struct addr client)
+{
+	struct world *w = arg;
+
+	if (w->door == NULL)
+		w->door = door_create(ask_loop(w->ask), w->config);
+	return door_open(w->door, index, client);
+}
+
+static void
+close_ask(struct world *w)
+{
+	door_destroy(w->door);
+	w->door = NULL;
+	ask_destroy(w->ask);
+	w->ask = NULL;
+}
+
 /* Whom lib/dns will ask; needed by name for the check of the resolver. */
 static int
 open_resolver(struct world *w)
@@ -164,6 +184,13 @@ open_resolver(struct world *w)
 	w->ask = ask_create(&conf, &why);
 	if (w->ask == NULL)
 		cmd_error("resolver", buf_z(&why), NULL);
+	else
+		ask_set_door(w->ask,
+		             &(struct ask_door){.open = open_door,
+		                                .arg = w,
+		                                .ca_pem = w->config->n_tls > 0
+		                                                  ? w->config->tls[0].cert_pem
+		                                                  : STR_NONE});
 	buf_free(&why);
 	return w->ask != NULL ? CMD_OK : CMD_FAILED;
 }
@@ -193,7 +220,7 @@ void
 world_close(struct world *w)
 {
 	exam_free(&w->exam);
-	ask_destroy(w->ask);
+	close_ask(w);
 	for (size_t i = 0; i < w->n_domains; i++)
 		free((void *)(uintptr_t)w->domains[i].p);
 	free(w->domains);
@@ -220,8 +247,7 @@ world_forget(struct world *w)
 	int code;
 
 	exam_free(&w->exam);
-	ask_destroy(w->ask);
-	w->ask = NULL;
+	close_ask(w);
 	if ((code = open_resolver(w)) == CMD_OK)
 		w->exam.facts = ask_facts(w->ask);
 	return code;
@@ -235,7 +261,7 @@ world_is_silent(const struct world *w)
 	for (size_t i = 0; i < facts_count(w->exam.facts); i++) {
 		const struct fact *f = facts_at(w->exam.facts, i);
 
-		if ((int)f->type == FACT_CONNECT || f->server.family != 0)
+		if (fact_is_talk(f) || f->server.family != 0)
 			continue;
 		if (f->status != DNS_TEMPFAIL)
 			return false;

@@ -14,6 +14,7 @@ struct world {
 	struct config *config;
 	struct exam    exam;
 	struct ask    *ask;
+	struct door   *door; /* NULL until the first visit */
 	struct addr   *sources, *resolvers;
 	struct str    *domains; /* each in memory of its own */
 	size_t         n_sources, n_domains, n_resolvers;

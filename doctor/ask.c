@@ -3,14 +3,14 @@
 
 #include <stdlib.h>
 
+#include "doctor/talk.h"
 #include "lib/net/loop.h"
-#include "lib/net/stream.h"
+#include "lib/net/tls.h"
 #include "lib/util/mem.h"
 
 enum {
 	SERVERS_MAX = 32,
 	TEXT_MAX = 1024,
-	CONNECT_MS = 4000,
 	PAUSE_MS = 5, /* answers come in swarms: judge after the swarm */
 };
 
@@ -19,11 +19,12 @@ struct server {
 	struct dns *dns;
 };
 
-struct connection {
-	struct link    link;
-	struct ask    *ask;
-	struct fact   *fact;
-	struct stream *stream;
+/* Kept to the end: a talk may not be destroyed from inside of its own news. */
+struct conversation {
+	struct link  link;
+	struct ask  *ask;
+	struct fact *fact;
+	struct talk *talk;
 };
 
 struct ask {
@@ -33,8 +34,11 @@ struct ask {
 	struct server servers[SERVERS_MAX];
 	size_t        n_servers;
 	struct facts *facts;
-	struct list   connections, questions;
+	struct list   conversations, questions;
 	struct timer *limit, *soon;
+
+	struct ask_door    door;
+	struct tls_client *tls; /* NULL until the first conversation */
 
 	bool (*judge)(void *arg);
 	void *arg;
@@ -105,46 +109,71 @@ find_server(struct ask *a, struct addr addr)
 	return dns;
 }
 
-/* ---- connections ---- */
+/* ---- conversations ---- */
 
 static void
-hang_up(struct ask *a, struct connection *c)
+finished(void *arg)
 {
-	list_remove(&a->connections, &c->link);
-	stream_close(c->stream);
-	free(c);
+	struct conversation *c = arg;
+	struct dns_answer    answer;
+
+	talk_answer(c->talk, &answer);
+	fact_put(c->fact, &answer);
+	news(c->ask);
 }
 
-static void
-on_event(void *arg, enum stream_event event)
+/* How a talk gets there. False: not at all, and it has been told. */
+static bool
+find_way(struct ask *a, struct fact *f, struct talk_way *way)
 {
-	struct connection *c = arg;
-	struct ask        *a = c->ask;
+	struct buf why = BUF(TEXT_MAX);
 
-	if (event == STREAM_CONNECTED) {
-		fact_put(c->fact, &(struct dns_answer){.status = DNS_OK});
-		news(a);
-	} else {
-		put_failure(a, c->fact, event == STREAM_TIMEOUT ? "no answer" : "refused");
+	bool needs_tls = str_find_str(buf_str(&f->name), STR("!tls")) >= 0;
+
+	*way = (struct talk_way){.loop = a->loop, .fd = -1, .to = f->server};
+	if (needs_tls && a->tls == NULL)
+		a->tls = tls_client_create(a->door.ca_pem, &why);
+	way->tls = a->tls;
+	buf_free(&why);
+	if (needs_tls && a->tls == NULL) {
+		put_failure(a, f, "no way to begin TLS");
+		return false;
 	}
-	hang_up(a, c);
+	if ((int)f->type == FACT_TALK)
+		return true;
+	if (a->door.open != NULL)
+		way->fd = a->door.open(a->door.arg, f->server.port, f->server);
+	if (way->fd < 0)
+		put_failure(a, f, "no listener of our own can be opened here");
+	return way->fd >= 0;
 }
 
 static void
-start_connection(struct ask *a, struct fact *f)
+start_talk(struct ask *a, struct fact *f)
 {
-	struct connection *c = mem_zero(sizeof *c);
+	struct conversation *c;
+	struct talk_way      way;
 
+	if (!find_way(a, f, &way))
+		return;
+	c = mem_zero(sizeof *c);
 	c->ask = a;
 	c->fact = f;
-	list_push(&a->connections, &c->link);
-	c->stream = stream_connect(a->loop, f->server, (struct addr){0}, on_event, c);
-	if (c->stream == NULL) {
-		put_failure(a, f, "no way there");
-		hang_up(a, c);
-		return;
+	list_push(&a->conversations, &c->link);
+	c->talk = talk_start(&way, buf_str(&f->name), finished, c);
+}
+
+/* Time is up: what was said so far is better than nothing. */
+static void
+hang_up_all(struct ask *a)
+{
+	struct conversation *c;
+	struct dns_answer    answer;
+
+	LIST_EACH(&a->conversations, c, struct conversation, link) {
+		talk_answer(c->talk, &answer);
+		fact_put(c->fact, &answer);
 	}
-	stream_timeout(c->stream, CONNECT_MS);
 }
 
 /* ---- questions ---- */
@@ -157,8 +186,8 @@ ask(void *arg, struct fact *f)
 	struct buf       name = BUF(TEXT_MAX * 4);
 	struct question *q;
 
-	if ((int)f->type == FACT_CONNECT) {
-		start_connection(a, f);
+	if (fact_is_talk(f)) {
+		start_talk(a, f);
 		return;
 	}
 	if (dns == NULL)
@@ -199,6 +228,7 @@ expired(void *arg)
 	if (a->done)
 		return;
 	a->done = true;
+	hang_up_all(a);
 	facts_give_up(a->facts);
 	(void)a->judge(a->arg);
 	loop_stop(a->loop);
@@ -210,7 +240,7 @@ ask_create(const struct dns_conf *resolver, struct buf *why)
 	struct ask *a = mem_zero(sizeof *a);
 
 	a->loop = loop_create();
-	list_init(&a->connections);
+	list_init(&a->conversations);
 	list_init(&a->questions);
 	a->facts = facts_create(&(struct facts_source){ask, a});
 	if (resolver->n_servers > 0)
@@ -227,13 +257,16 @@ ask_create(const struct dns_conf *resolver, struct buf *why)
 void
 ask_destroy(struct ask *a)
 {
-	struct connection *c;
-	struct question   *q;
+	struct conversation *c;
+	struct question     *q;
 
 	if (a == NULL)
 		return;
-	LIST_EACH(&a->connections, c, struct connection, link)
-		hang_up(a, c);
+	LIST_EACH(&a->conversations, c, struct conversation, link) {
+		talk_destroy(c->talk);
+		free(c);
+	}
+	tls_client_destroy(a->tls);
 	for (size_t i = 0; i < a->n_servers; i++)
 		dns_close(a->servers[i].dns);
 	dns_close(a->dns);
@@ -244,6 +277,18 @@ ask_destroy(struct ask *a)
 	facts_destroy(a->facts);
 	loop_destroy(a->loop);
 	free(a);
+}
+
+struct loop *
+ask_loop(struct ask *a)
+{
+	return a->loop;
+}
+
+void
+ask_set_door(struct ask *a, const struct ask_door *door)
+{
+	a->door = *door;
 }
 
 struct facts *

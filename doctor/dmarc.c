@@ -4,6 +4,7 @@
 #include "dkim/choose.h"
 #include "doctor/dkim_record.h"
 #include "doctor/exam.h"
+#include "doctor/spf.h"
 
 enum { NAME_LIMIT = 600, LABELS_MAX = 8, JUMP_LABELS = 7 };
 
@@ -41,8 +42,8 @@ take_tags(struct dmarc *d)
 	const struct {
 		const char *name;
 		struct str *to;
-	} tags[] = {{"p", &d->p},         {"sp", &d->sp}, {"rua", &d->rua},  {"pct", &d->pct},
-	            {"adkim", &d->adkim}, {"t", &d->t},   {"aspf", &d->aspf}};
+	} tags[] = {{"p", &d->p},         {"sp", &d->sp}, {"rua", &d->rua},   {"pct", &d->pct},
+	            {"adkim", &d->adkim}, {"t", &d->t},   {"aspf", &d->aspf}, {"np", &d->np}};
 
 	while (tag_next(&rest, &name, &value))
 		for (size_t i = 0; i < ARRAY_LEN(tags); i++)
@@ -194,6 +195,12 @@ check_dmarc_record(struct exam *e, const struct subject *s, struct finding *f)
 		fix_record(f, s->domain);
 }
 
+static bool
+is_none(struct str p)
+{
+	return str_ieq(p, STR("none"));
+}
+
 void
 check_dmarc_policy(struct exam *e, const struct subject *s, struct finding *f)
 {
@@ -203,22 +210,51 @@ check_dmarc_policy(struct exam *e, const struct subject *s, struct finding *f)
 	if (!find(e, f, s->domain, &d))
 		return;
 	p = d.sp.n > 0 && !str_eq(d.at, s->domain) ? d.sp : d.p;
-	if (d.pct.n > 0) {
-		finding_say(f, CHECK_WARN,
-		            "the DMARC record has pct=, which is gone from the standard");
-		finding_fix(f, "Remove pct= from the record at _dmarc.%.*s; use t=y while testing.",
-		            S(d.at));
-	} else if (p.n == 0 || str_ieq(p, STR("none"))) {
+	if (p.n == 0 || is_none(p)) {
 		finding_say(f, CHECK_WARN, "the DMARC policy is none: others may use your name");
 		finding_fix(
 			f,
 			"Once the reports show only mail of yours: p=quarantine, then p=reject, at _dmarc.%.*s.",
 			S(d.at));
+	} else if (is_none(d.sp) || is_none(d.np)) {
+		finding_say(
+			f, CHECK_WARN,
+			"the DMARC policy is %.*s, but names below %.*s may be used by others (%s)",
+			S(p), S(d.at), is_none(d.sp) ? "sp=none" : "np=none");
+		finding_fix(f, "Drop %s from the record at _dmarc.%.*s.",
+		            is_none(d.sp) ? "sp=none" : "np=none", S(d.at));
 	} else if (str_ieq(d.t, STR("y"))) {
 		finding_say(f, CHECK_NOTE, "the DMARC policy is in test mode (t=y)");
 	} else {
 		finding_say(f, CHECK_PASS, "the DMARC policy is %.*s", S(p));
 	}
+}
+
+/* Tags that the standard had once (RFC 9989 appendix A.6). */
+void
+check_dmarc_style(struct exam *e, const struct subject *s, struct finding *f)
+{
+	struct dmarc d;
+	struct str   rest, name, value;
+	struct buf   gone = BUF(NAME_LIMIT);
+
+	if (!find(e, f, s->domain, &d))
+		return;
+	for (rest = d.record; tag_next(&rest, &name, &value);)
+		if (str_eq(name, STR("rf")) || str_eq(name, STR("ri")))
+			buf_addf(&gone, "%s%.*s=", gone.n > 0 ? ", " : "", S(name));
+	if (d.pct.n > 0)
+		finding_say(f, CHECK_WARN,
+		            "the DMARC record has pct=, which is gone from the standard");
+	else if (gone.n > 0)
+		finding_say(f, CHECK_NOTE, "the DMARC record has %s, gone from the standard",
+		            buf_z(&gone));
+	else
+		finding_say(f, CHECK_PASS, "nothing unusual in the DMARC record");
+	if (d.pct.n > 0)
+		finding_fix(f, "Remove pct= from the record at _dmarc.%.*s; use t=y while testing.",
+		            S(d.at));
+	buf_free(&gone);
 }
 
 /* The domain of "mailto:box@domain!10m", empty if it is no such address. */
@@ -290,20 +326,57 @@ check_dmarc_rua(struct exam *e, const struct subject *s, struct finding *f)
 	}
 }
 
-/* MAIL FROM is of the From domain itself unless an application sends otherwise: d= is what can differ. */
+/* ---- alignment ---- */
+
+/* Does SPF pass for every source? While that is not known nothing is held against it. */
+static bool
+passes_spf(struct exam *e, struct str domain)
+{
+	bool all = e->n_sources > 0 && exam_smarthost(e).n == 0;
+
+	for (size_t i = 0; all && i < e->n_sources; i++) {
+		struct spf_question q = {
+			.ip = e->sources[i], .helo = exam_ehlo(e), .domain = domain};
+		struct spf_answer a;
+		enum spf_result   r = spf_check(e->facts, &q, &a);
+
+		all = r == SPF_PASS || r == SPF_PENDING || r == SPF_TEMPERROR;
+		spf_answer_free(&a);
+	}
+	return all;
+}
+
+/*
+ * From is of `domain`. MAIL FROM is of the same unless an application sends otherwise, and then
+ * the line `accept` of the log says so; d= is of it or of a parent, which adkim=s does not allow.
+ */
 void
 check_dmarc_align(struct exam *e, const struct subject *s, struct finding *f)
 {
 	struct buf              why = BUF(NAME_LIMIT);
-	const struct dkim_conf *d = dkim_choose(e->config, s->domain, &why);
+	const struct dkim_conf *key = dkim_choose(e->config, s->domain, &why);
+	struct dmarc            d;
+	bool                    strict;
 
-	if (d != NULL) {
+	dmarc_find(&d, e->facts, s->domain);
+	strict = d.state == DMARC_FOUND && str_ieq(d.adkim, STR("s"));
+	if (key != NULL && strict && !str_eq(key->domain, s->domain)) {
+		buf_clear(&why);
+		buf_addf(&why, "the signature is of %.*s, and adkim=s wants %.*s", S(key->domain),
+		         S(s->domain));
+		key = NULL;
+	}
+	if (key != NULL) {
 		finding_say(f, CHECK_PASS, "the signature is of %.*s, aligned with From",
-		            S(d->domain));
+		            S(key->domain));
 	} else {
-		finding_say(f, CHECK_WARN,
-		            "only SPF is aligned with From (%s): forwarded mail fails DMARC",
-		            buf_z(&why));
+		bool spf = passes_spf(e, s->domain) || exam_smarthost(e).n > 0;
+
+		finding_say(
+			f, spf ? CHECK_WARN : CHECK_FAIL,
+			spf ? "only SPF is aligned with From (%s): forwarded mail fails DMARC"
+			    : "neither signature nor SPF is aligned with From (%s): DMARC fails",
+			buf_z(&why));
 		finding_fix(f, "Make a key: postern dkim new %.*s", S(s->domain));
 	}
 	buf_free(&why);

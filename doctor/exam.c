@@ -35,11 +35,12 @@ static const struct check checks[] = {
 	{"ptr.generic", PER_SOURCE, NEEDS_DNS, check_ptr_generic, NULL, NULL},
 	{"ehlo.resolves", PER_SOURCE, NEEDS_DNS, check_ehlo_resolves, "RFC 5321 4.1.1.1", "GMX 554 invalid HELO"},
 	{"ehlo.match", PER_SOURCE, NEEDS_DNS, check_ehlo_match, "RFC 5321 4.1.4", NULL},
+	{"ehlo.stable", PER_HOST, NEEDS_NOTHING, check_ehlo_stable, NULL, NULL},
 	{"spf.record", PER_DOMAIN, NEEDS_DNS, check_spf_record, "RFC 7208 4.5", "Gmail 550 5.7.26"},
 	{"spf.auth", PER_DOMAIN_SOURCE, NEEDS_DNS, check_spf_auth, "RFC 7208 4", "Gmail 550 5.7.26"},
 	{"spf.lookups", PER_DOMAIN, NEEDS_DNS, check_spf_lookups, "RFC 7208 4.6.4", "Outlook.com 550 5.7.23"},
 	{"spf.void", PER_DOMAIN, NEEDS_DNS, check_spf_void, "RFC 7208 4.6.4", "Outlook.com 550 5.7.23"},
-	{"spf.all", PER_DOMAIN, NEEDS_DNS, check_spf_all, "RFC 7208 5.1", "many, as spam"},
+	{"spf.all", PER_DOMAIN, NEEDS_DNS, check_spf_all, "RFC 7208 5.1", "many as spam"},
 	{"spf.style", PER_DOMAIN, NEEDS_DNS, check_spf_style, "RFC 7208 3.4, 5.5", NULL},
 	{"spf.helo", PER_SOURCE, NEEDS_DNS, check_spf_helo, "RFC 7208 2.3", NULL},
 	{"dkim.key", PER_DOMAIN, NEEDS_NOTHING, check_dkim_present, "RFC 6376 3.10", "Gmail 550 5.7.26"},
@@ -52,19 +53,25 @@ static const struct check checks[] = {
 	{"dkim.age", PER_KEY, NEEDS_NOTHING, check_dkim_age, NULL, NULL},
 	{"dmarc.record", PER_DOMAIN, NEEDS_DNS, check_dmarc_record, "RFC 9989 4.10", "Outlook.com 550 5.7.515"},
 	{"dmarc.policy", PER_DOMAIN, NEEDS_DNS, check_dmarc_policy, "RFC 9989 4.7", NULL},
+	{"dmarc.style", PER_DOMAIN, NEEDS_DNS, check_dmarc_style, "RFC 9989 A.6", NULL},
 	{"dmarc.rua", PER_DOMAIN, NEEDS_DNS, check_dmarc_rua, "RFC 9990", NULL},
-	{"dmarc.align", PER_DOMAIN, NEEDS_NOTHING, check_dmarc_align, "RFC 9989 4.4", "Gmail 550 5.7.26"},
+	{"dmarc.align", PER_DOMAIN, NEEDS_DNS, check_dmarc_align, "RFC 9989 4.4", "Gmail 550 5.7.26"},
 	{"bounce.mx", PER_DOMAIN, NEEDS_DNS, check_bounce_mx, "RFC 5321 5.1, RFC 7505", "550 5.7.27 of many"},
+	{"bounce.rcpt", PER_DOMAIN, NEEDS_NET, check_bounce_rcpt, "RFC 5321 6.1", "550 5.1.7 of many"},
+	{"contact", PER_DOMAIN, NEEDS_NET, check_contact, "RFC 2142 4", NULL},
 	{"dnsbl.ip", PER_SOURCE, NEEDS_DNS, check_dnsbl_ip, "RFC 5782", "Outlook.com 550 5.7.1"},
-	{"dnsbl.domain", PER_DOMAIN, NEEDS_DNS, check_dnsbl_domain, "RFC 5782", "many, 550 5.7.1"},
+	{"dnsbl.domain", PER_DOMAIN, NEEDS_DNS, check_dnsbl_domain, "RFC 5782", "550 5.7.1 of many"},
 	{"dns.resolver", PER_HOST, NEEDS_NOTHING, check_dns_resolver, NULL, NULL},
 	{"net.port25", PER_HOST, NEEDS_NET, check_port25, NULL, "the own network"},
 	{"net.ipv6", PER_SOURCE6, NEEDS_DNS, check_ipv6, NULL, "Gmail 550 5.7.1"},
-	{"relay.nets", PER_HOST, NEEDS_NOTHING, check_relay_nets, NULL, "everybody, once spammers find it"},
+	{"relay.open", PER_HOST, NEEDS_NOTHING, check_relay_open, "RFC 2505 2.1", "everybody as soon as spammers find it"},
+	{"relay.nets", PER_HOST, NEEDS_NOTHING, check_relay_nets, NULL, "everybody as soon as spammers find it"},
 	{"tls.cert", PER_HOST, NEEDS_NOTHING, check_tls_cert, NULL, NULL},
+	{"tls.policy", PER_DOMAIN, NEEDS_DNS, check_tls_policy, "RFC 8461, RFC 8460, RFC 7672", NULL},
 	{"clock", PER_HOST, NEEDS_NOTHING, check_clock, NULL, NULL},
 	{"msgid", PER_HOST, NEEDS_NOTHING, check_msgid, "RFC 5322 3.6.4", NULL},
-	{"fs", PER_HOST, NEEDS_NOTHING, check_spool, NULL, NULL},
+	{"queue", PER_HOST, NEEDS_NOTHING, check_queue, NULL, NULL},
+	{"fs", PER_HOST, NEEDS_NOTHING, check_fs, NULL, NULL},
 };
 /* clang-format on */
 
@@ -93,6 +100,12 @@ exam_smarthost(const struct exam *e)
 		if (str_eq(e->config->routes[i].domain, STR("*")))
 			return e->config->routes[i].host;
 	return STR_NONE;
+}
+
+bool
+exam_may_connect(const struct exam *e)
+{
+	return !e->offline && !e->quick && exam_smarthost(e).n == 0;
 }
 
 /* ---- findings ---- */

@@ -49,6 +49,7 @@ struct exam {
 	const struct addr   *resolvers; /* whom we ask; none: we ask the root */
 	size_t               n_resolvers;
 	bool                 offline, quick; /* quick: only DNS is asked, no connections made */
+	int64_t              sync_us; /* of the spool's disk; 0: not measured yet, below: cannot be */
 
 	struct list findings;
 };
@@ -70,6 +71,9 @@ void exam_free(struct exam *e); /* the findings; the rest is the caller's */
 
 struct str exam_ehlo(const struct exam *e);
 bool       exam_is_public(struct addr a); /* one that the world can see */
+
+/* Not offline, not quick, and not behind a smarthost: a check may talk to other servers. */
+bool exam_may_connect(const struct exam *e);
 
 /* The host that all mail leaves through, empty if it leaves from here: then its address counts, not ours. */
 struct str exam_smarthost(const struct exam *e);
@@ -110,20 +114,24 @@ void exam_spf_wanted(struct exam *e, struct str domain, struct spf_standing *s);
 /* For printf: "%.*s" of a str. */
 #define S(str) (int)(str).n, ((str).n > 0 ? (str).p : "")
 
-/* The checks, in files of their nouns; exam_table.c says when each runs. */
+/* The checks, in files of their nouns; the table of exam.c says when each runs. */
 void check_host_name(struct exam *e, const struct subject *s, struct finding *f);
 void check_src_public(struct exam *e, const struct subject *s, struct finding *f);
 void check_msgid(struct exam *e, const struct subject *s, struct finding *f);
+void check_relay_open(struct exam *e, const struct subject *s, struct finding *f);
 void check_relay_nets(struct exam *e, const struct subject *s, struct finding *f);
 void check_tls_cert(struct exam *e, const struct subject *s, struct finding *f);
+void check_tls_policy(struct exam *e, const struct subject *s, struct finding *f);
 void check_clock(struct exam *e, const struct subject *s, struct finding *f);
-void check_spool(struct exam *e, const struct subject *s, struct finding *f);
+void check_queue(struct exam *e, const struct subject *s, struct finding *f);
+void check_fs(struct exam *e, const struct subject *s, struct finding *f);
 void check_ptr_exists(struct exam *e, const struct subject *s, struct finding *f);
 void check_ptr_single(struct exam *e, const struct subject *s, struct finding *f);
 void check_ptr_fcrdns(struct exam *e, const struct subject *s, struct finding *f);
 void check_ptr_generic(struct exam *e, const struct subject *s, struct finding *f);
 void check_ehlo_resolves(struct exam *e, const struct subject *s, struct finding *f);
 void check_ehlo_match(struct exam *e, const struct subject *s, struct finding *f);
+void check_ehlo_stable(struct exam *e, const struct subject *s, struct finding *f);
 void check_spf_record(struct exam *e, const struct subject *s, struct finding *f);
 void check_spf_auth(struct exam *e, const struct subject *s, struct finding *f);
 void check_spf_lookups(struct exam *e, const struct subject *s, struct finding *f);
@@ -141,9 +149,12 @@ void check_dkim_age(struct exam *e, const struct subject *s, struct finding *f);
 void check_dkim_present(struct exam *e, const struct subject *s, struct finding *f);
 void check_dmarc_record(struct exam *e, const struct subject *s, struct finding *f);
 void check_dmarc_policy(struct exam *e, const struct subject *s, struct finding *f);
+void check_dmarc_style(struct exam *e, const struct subject *s, struct finding *f);
 void check_dmarc_rua(struct exam *e, const struct subject *s, struct finding *f);
 void check_dmarc_align(struct exam *e, const struct subject *s, struct finding *f);
 void check_bounce_mx(struct exam *e, const struct subject *s, struct finding *f);
+void check_bounce_rcpt(struct exam *e, const struct subject *s, struct finding *f);
+void check_contact(struct exam *e, const struct subject *s, struct finding *f);
 void check_dnsbl_ip(struct exam *e, const struct subject *s, struct finding *f);
 void check_dnsbl_domain(struct exam *e, const struct subject *s, struct finding *f);
 void check_dns_resolver(struct exam *e, const struct subject *s, struct finding *f);

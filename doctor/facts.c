@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/util/mem.h"
+#include "lib/util/time.h"
 
 enum {
 	FACTS_MAX = 40000, /* a thousand domains with ten keys are below */
@@ -69,6 +70,26 @@ is_possible(struct str name)
 	return true;
 }
 
+static bool
+is_talk(enum dns_type type)
+{
+	return (int)type == FACT_TALK || (int)type == FACT_VISIT;
+}
+
+static bool
+is_about(const struct fact *a, struct addr server, struct str name, enum dns_type type)
+{
+	if (a->type != type || !addr_equal(a->server, server) || a->server.port != server.port)
+		return false;
+	return is_talk(type) ? str_eq(buf_str(&a->name), name) : str_ieq(buf_str(&a->name), name);
+}
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 32) : c;
+}
+
 static struct fact *
 add(struct facts *f, struct addr server, struct str name, enum dns_type type)
 {
@@ -84,8 +105,7 @@ add(struct facts *f, struct addr server, struct str name, enum dns_type type)
 	a->type = type;
 	buf_init(&a->name, 4096);
 	for (size_t i = 0; i < name.n; i++)
-		buf_addc(&a->name,
-		         name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] | 32) : name.p[i]);
+		buf_addc(&a->name, is_talk(type) ? name.p[i] : lower(name.p[i]));
 	hash_put(&f->by_name, &a->node, hash_istr(name));
 	f->missing++;
 	return a;
@@ -96,19 +116,18 @@ facts_get_at(struct facts *f, struct addr server, struct str name, enum dns_type
 {
 	struct fact *a;
 
-	if (name.n > 1 && name.p[name.n - 1] == '.')
+	if (!is_talk(type) && name.n > 1 && name.p[name.n - 1] == '.')
 		name.n--;
 	for (struct hash_node *k = hash_first(&f->by_name, hash_istr(name)); k != NULL;
 	     k = hash_more(k)) {
 		a = CONTAINER(k, struct fact, node);
-		if (a->type == type && str_ieq(buf_str(&a->name), name) &&
-		    addr_equal(a->server, server))
+		if (is_about(a, server, name, type))
 			return a;
 	}
 	a = add(f, server, name, type);
 	if (f->given_up || f->n > FACTS_MAX)
 		fact_put(a, &no_answer);
-	else if (!is_possible(name))
+	else if (!is_talk(type) && !is_possible(name))
 		fact_put(a, &(struct dns_answer){.status = DNS_NXDOMAIN,
 		                                 .why = "not a possible name"});
 	else
@@ -123,9 +142,21 @@ facts_get(struct facts *f, struct str name, enum dns_type type)
 }
 
 const struct fact *
-facts_connect(struct facts *f, struct addr to)
+facts_talk(struct facts *f, struct addr to, struct str script)
 {
-	return facts_get_at(f, to, STR("connect"), (enum dns_type)FACT_CONNECT);
+	return facts_get_at(f, to, script, (enum dns_type)FACT_TALK);
+}
+
+const struct fact *
+facts_visit(struct facts *f, struct addr client, struct str script)
+{
+	return facts_get_at(f, client, script, (enum dns_type)FACT_VISIT);
+}
+
+bool
+fact_is_talk(const struct fact *f)
+{
+	return is_talk(f->type);
 }
 
 size_t
@@ -160,6 +191,7 @@ fact_put(struct fact *f, const struct dns_answer *answer)
 	if (f->known)
 		return;
 	f->known = true;
+	f->at_ms = time_wall_ms();
 	f->of->missing--;
 	f->status = answer->status;
 	f->secure = answer->secure;

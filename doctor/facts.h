@@ -23,6 +23,7 @@ struct fact {
 	struct buf         name; /* lower case, no final dot */
 	enum dns_type      type;
 	struct addr        server; /* asked of this one; family 0: the resolver */
+	int64_t            at_ms;  /* wall clock: when it became known */
 	bool               known;
 	enum dns_status    status;
 	bool               secure;
@@ -53,9 +54,18 @@ const struct fact *facts_get(struct facts *f, struct str name, enum dns_type typ
 const struct fact *
 facts_get_at(struct facts *f, struct addr server, struct str name, enum dns_type type);
 
-/* Can port `to.port` be reached from here? OK: connected. Its type is FACT_CONNECT. */
-enum { FACT_CONNECT = 0 };
-const struct fact *facts_connect(struct facts *f, struct addr to);
+/*
+ * Conversations by SMTP are facts, too; `script` is that of doctor/talk.h. OK: there was a
+ * connection. Each record is a reply: `name` the verb it answers (empty: the greeting),
+ * `preference` its code, `data` its text.
+ *
+ * facts_visit() goes to our own listener number `client.port` of the configuration, in this process
+ * and as if `client` had come; without a door to it (doctor/ask.h) there is no answer.
+ */
+enum { FACT_TALK = 65280, FACT_VISIT = 65281 }; /* types that DNS has for private use (RFC 6895) */
+const struct fact *facts_talk(struct facts *f, struct addr to, struct str script);
+const struct fact *facts_visit(struct facts *f, struct addr client, struct str script);
+bool               fact_is_talk(const struct fact *f); /* one of the two; the others are DNS */
 
 /* How many facts are asked for and unknown. */
 size_t             facts_missing(const struct facts *f);

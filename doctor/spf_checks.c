@@ -8,6 +8,7 @@ enum {
 	LOOKUPS_MAX = 10,
 	LOOKUPS_NEAR = 8,
 	VOIDS_MAX = 2,
+	TYPE_SPF = 99,
 	OCTETS_MAX = 450, /* RFC 7208 section 3.4, with the rest of the answer */
 };
 
@@ -218,6 +219,13 @@ check_spf_all(struct exam *e, const struct subject *s, struct finding *f)
 	spf_walk_free(&w);
 }
 
+/* The type 99 that SPF had once (RFC 7208 section 3.1): no answer about it is no answer of interest. */
+static bool
+has_old_type(struct exam *e, struct str domain)
+{
+	return facts_get(e->facts, domain, (enum dns_type)TYPE_SPF)->n > 0;
+}
+
 void
 check_spf_style(struct exam *e, const struct subject *s, struct finding *f)
 {
@@ -238,10 +246,16 @@ check_spf_style(struct exam *e, const struct subject *s, struct finding *f)
 		else if (w.macros)
 			finding_say(f, CHECK_WARN,
 			            "the SPF record uses macros, which not all receivers know");
+		else if (has_old_type(e, s->domain))
+			finding_say(
+				f, CHECK_WARN,
+				"there is a record of type SPF, too, which is gone from the standard");
 		else
 			finding_say(f, CHECK_PASS, "nothing unusual in it");
 		if (w.ptr)
 			fix_record(e, f, s->domain);
+		else if (f->status == CHECK_WARN && has_old_type(e, s->domain))
+			finding_fix(f, "Remove the record of type SPF; that of type TXT stays.");
 		else if (w.wide)
 			finding_fix(f, "Name only addresses that send your mail.");
 	}

@@ -130,6 +130,8 @@ log_failure(const struct session *s, struct str user)
 {
 	struct buf ip = BUF(64);
 
+	if (s->server->mute)
+		return;
 	addr_format(&ip, s->client);
 	log_warn(ev("auth-fail"), kv("ip", buf_str(&ip)), kv("user", str_sub(user, 0, LOGIN_MAX)),
 	         kv("tries", s->auth_failures), kv("msg", "login failed"));

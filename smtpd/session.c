@@ -95,6 +95,8 @@ session_log_reject(struct session *s, const char *stage, const char *why, struct
 	struct str to = s->tx != NULL ? address : STR_NONE;
 
 	s->server->counts.rejected++;
+	if (s->server->mute)
+		return;
 	addr_format(&ip, s->client);
 	reply_format_status(&status, r);
 	log_info(ev("reject"), kv("stage", stage), kv("code", r.code), kv("dsn", buf_str(&status)),

@@ -8,7 +8,11 @@
 
 #include "lib/net/ssl.h"
 
-enum { PEM_MAX = 4 * 1024 * 1024, NAMES_MAX = 1024 * 1024 };
+enum {
+	PEM_MAX = 4 * 1024 * 1024,
+	NAMES_MAX = 1024 * 1024,
+	SECURITY_BITS = 112, /* RSA with 2048, curves with 224 */
+};
 
 /* We never ask anybody for a passphrase: a daemon has nobody to ask. */
 static int
@@ -203,4 +207,39 @@ tls_pair_check(const struct tls_pair *pair, int64_t *not_after_ms, struct buf *n
 	}
 	cert_free(&c);
 	return ok;
+}
+
+static bool
+is_old_signature(X509 *x)
+{
+	int digest = NID_undef;
+
+	if (X509_get_signature_info(x, &digest, NULL, NULL, NULL) != 1)
+		return false;
+	return digest == NID_sha1 || digest == NID_md5;
+}
+
+const char *
+tls_pair_weakness(const struct tls_pair *pair)
+{
+	struct buf  why = BUF(NAMES_MAX);
+	struct cert c;
+	const char *weakness = NULL;
+
+	if (cert_load(&c, pair, &why)) {
+		if (EVP_PKEY_get_security_bits(c.key) < SECURITY_BITS)
+			weakness = "has a key that is too short: RSA needs 2048 bits";
+		else if (is_old_signature(c.leaf))
+			weakness = "is signed with SHA-1, which clients refuse";
+		for (int i = 0; weakness == NULL && i < sk_X509_num(c.chain); i++) {
+			X509 *x = sk_X509_value(c.chain, i);
+
+			/* Nobody looks at how a root signed itself. */
+			if (is_old_signature(x) && X509_check_issued(x, x) != X509_V_OK)
+				weakness = "has a chain signed with SHA-1, which clients refuse";
+		}
+	}
+	cert_free(&c);
+	buf_free(&why);
+	return weakness;
 }

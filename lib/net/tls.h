@@ -49,4 +49,7 @@ struct tls_info {
 /* Check of one pair for config: names, expiry; false with a sentence in `why` if unusable. */
 bool tls_pair_check(const struct tls_pair *pair, int64_t *not_after_ms, struct buf *names, struct buf *why);
 
+/* What clients of today hold against a usable pair (a literal, to stand behind its name), or NULL. */
+const char *tls_pair_weakness(const struct tls_pair *pair);
+
 #endif

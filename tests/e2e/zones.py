@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-SOA = "@ 60 IN SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 60\n@ 60 IN NS ns.{zone}.\nns 60 IN A 127.0.0.1\n"
+SOA = "@ 60 IN SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 5\n@ 60 IN NS ns.{zone}.\nns 60 IN A 127.0.0.1\n"
 
 
 def free_port(host="127.0.0.1"):

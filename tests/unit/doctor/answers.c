@@ -2,6 +2,7 @@
 #include "tests/unit/doctor/answers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/util/mem.h"
 
@@ -10,8 +11,11 @@ enum { TEXT_MAX = 1 << 20, RECORDS = 64, CNAMES = 8 };
 static const struct {
 	const char   *name;
 	enum dns_type type;
-} types[] = {{"A", DNS_A},     {"AAAA", DNS_AAAA}, {"MX", DNS_MX},   {"PTR", DNS_PTR},
-             {"TXT", DNS_TXT}, {"NS", DNS_NS},     {"SOA", DNS_SOA}, {"CNAME", DNS_CNAME}};
+} types[] = {{"A", DNS_A},       {"AAAA", DNS_AAAA},
+             {"MX", DNS_MX},     {"PTR", DNS_PTR},
+             {"TXT", DNS_TXT},   {"NS", DNS_NS},
+             {"SOA", DNS_SOA},   {"CNAME", DNS_CNAME},
+             {"TLSA", DNS_TLSA}, {"SPF", (enum dns_type)99}};
 
 void
 answers_init(struct answers *a)
@@ -56,6 +60,8 @@ fill(struct dns_record *r, struct str value)
 		r->name = no_dot(str_trim(value));
 		break;
 	case DNS_TXT:
+	case DNS_TLSA:
+	case 99:
 		r->data = value;
 		break;
 	default:
@@ -71,7 +77,7 @@ struct look {
 	enum dns_type      type;
 	struct dns_record *found;
 	size_t             n;
-	bool               exists, timeout;
+	bool               exists, timeout, secure;
 	struct str         alias;
 };
 
@@ -83,6 +89,8 @@ take(struct look *l, struct str type, struct str value)
 		l->alias = no_dot(value);
 	if (str_eq(type, STR("TIMEOUT")))
 		l->timeout = true;
+	if (str_eq(type, STR("SECURE")))
+		l->secure = true;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (types[i].type == l->type && str_eq(type, str_of(types[i].name)) &&
 		    l->n < RECORDS) {
@@ -113,15 +121,99 @@ look(struct look *l, struct str text)
 	}
 }
 
+/* ---- conversations ---- */
+
+/* Does "talk:RCPT_TO:<abuse" stand for this command of this kind of conversation? */
+static bool
+is_said_to(struct str name, const char *kind, struct str command)
+{
+	if (!str_starts(name, str_of(kind)))
+		return false;
+	name = str_skip(name, strlen(kind));
+	if (name.n > command.n)
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] != (command.p[i] == ' ' ? '_' : command.p[i]))
+			return false;
+	return name.n > 0 || command.n == 0;
+}
+
+/* The first line that says something to the command; false: "NAME DEAD", there is no connection. */
+static bool
+reply(const struct answers *a, const struct fact *f, struct str command, struct dns_record *r)
+{
+	const char *kind = (int)f->type == FACT_VISIT ? "visit:" : "talk:";
+	struct str  text = buf_str(&a->text), line, name, word;
+	struct addr only;
+	uint64_t    code;
+
+	while (str_cut(&text, '\n', &line)) {
+		name = str_word(&line);
+		if (name.n > 0 && name.p[0] == '@') {
+			if (!addr_parse(str_skip(name, 1), &only))
+				abort();
+			name = str_word(&line);
+			if (!addr_equal(only, f->server))
+				continue;
+		}
+		if (!is_said_to(name, kind, command))
+			continue;
+		word = str_word(&line);
+		if (str_eq(word, STR("DEAD")))
+			return false;
+		if (!str_eq(word, STR("SAYS")) || !str_number(str_word(&line), 599, &code))
+			abort();
+		r->preference = (unsigned)code;
+		r->data = str_trim(line);
+		return true;
+	}
+	r->preference = command.n == 0                                                   ? 220
+	                : (int)f->type == FACT_VISIT && str_starts(command, STR("RCPT")) ? 550
+	                                                                                 : 250;
+	r->data = STR("said by nobody");
+	return true;
+}
+
+/* Everything is accepted, and strangers at our own listeners are not, unless a line says otherwise. */
+static void
+talk(const struct answers *a, struct fact *f)
+{
+	struct dns_record records[RECORDS] = {0};
+	struct str        rest = buf_str(&f->name), line = STR_NONE, words;
+	struct dns_answer answer = {.records = records};
+
+	do {
+		struct dns_record *r = &records[answer.n];
+
+		if (line.n > 0 && line.p[0] == '!')
+			continue;
+		words = line;
+		r->name = str_word(&words);
+		answer.n++;
+		if (!reply(a, f, line, r)) {
+			answer = (struct dns_answer){.status = DNS_TEMPFAIL, .why = "refused"};
+			break;
+		}
+		answer.n -= r->preference == 0;
+		if (r->preference == 0 || (answer.n == 1 && r->preference != 220))
+			break;
+	} while (answer.n < RECORDS && str_cut(&rest, '\n', &line));
+	fact_put(f, &answer);
+}
+
 static void
 ask(void *arg, struct fact *f)
 {
 	struct answers   *a = arg;
 	struct dns_record records[RECORDS];
-	struct look l = {buf_str(&f->name), f->server, f->type, records, 0, false, false, STR_NONE};
-	struct buf  name = BUF(4096);
+	struct look       l = {.server = f->server, .type = f->type, .found = records};
+	struct buf        name = BUF(4096);
 	struct dns_answer answer = {.records = records, .why = "stand-in"};
 
+	if (fact_is_talk(f)) {
+		talk(a, f);
+		return;
+	}
 	fact_name(&name, f);
 	l.name = buf_str(&name);
 	for (int i = 0; i < CNAMES; i++) {
@@ -133,6 +225,7 @@ ask(void *arg, struct fact *f)
 		l.exists = false;
 	}
 	answer.n = l.n;
+	answer.secure = l.secure;
 	answer.status = l.n > 0     ? DNS_OK
 	                : l.timeout ? DNS_TEMPFAIL
 	                : l.exists  ? DNS_NODATA

@@ -2,8 +2,13 @@
 /*
  * answers - a name server made of text, under doctor/facts.h.
  *
- * One record a line: "NAME TYPE VALUE" with TYPE A AAAA MX PTR TXT NS SOA CNAME or
- * TIMEOUT; the owner "@IP NAME" is what only the server with this address says.
+ * One record a line: "NAME TYPE VALUE" with TYPE A AAAA MX PTR TXT NS SOA CNAME TLSA SPF; "NAME
+ * TIMEOUT" has no answer, and "NAME SECURE" is validated. The owner "@IP NAME" is what only the server
+ * with this address says.
+ *
+ * Conversations: "talk:RCPT_TO:<abuse SAYS 550 5.1.1 unknown" answers commands that begin so
+ * (with _ for a space; nothing behind the colon: the greeting), "visit:" those at our own listeners.
+ * SAYS 0 is silence, DEAD no connection. What no line is about is accepted, but RCPT of visitors.
  */
 #ifndef TESTS_UNIT_DOCTOR_ANSWERS_H
 #define TESTS_UNIT_DOCTOR_ANSWERS_H

@@ -31,7 +31,18 @@ static const char good[] =
 	"_dmarc.s.example TXT v=DMARC1; p=reject; rua=mailto:d@s.example\n"
 	"2.0.0.127.zen.spamhaus.org A 127.0.0.2\n"
 	"2.0.0.127.bl.spamcop.net A 127.0.0.2\n"
-	"dbltest.com.dbl.spamhaus.org A 127.0.1.2\n";
+	"dbltest.com.dbl.spamhaus.org A 127.0.1.2\n"
+	"gmail.com MX 5 mx.gmail.com\n"
+	"mx.gmail.com A 198.51.100.1\n"
+	"mx.gmail.com AAAA 2001:db8:1::1\n"
+	"outlook.com MX 5 mx.outlook.com\n"
+	"mx.outlook.com A 198.51.100.2\n"
+	"org SOA ns.org\n"
+	"org SECURE\n"
+	"@192.0.2.10 talk:RCPT SAYS 550 5.7.1 no\n"
+	"@2001:db8::7 talk:RCPT SAYS 550 5.7.1 no\n"
+	"_mta-sts.s.example TXT v=STSv1; id=1\n"
+	"_smtp._tls.s.example TXT v=TLSRPTv1; rua=mailto:t@s.example\n";
 
 #define PTR6 "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2"
 
@@ -70,6 +81,15 @@ static const struct {
 	{"all is well", "", "", "dnsbl.ip", CHECK_PASS},
 	{"all is well", "", "", "dnsbl.domain", CHECK_PASS},
 	{"all is well", "", "", "net.ipv6", CHECK_PASS},
+	{"all is well", "", "", "net.port25", CHECK_PASS},
+	{"all is well", "", "", "dmarc.style", CHECK_PASS},
+	{"all is well", "", "", "ehlo.stable", CHECK_PASS},
+	{"all is well", "", "", "bounce.rcpt", CHECK_PASS},
+	{"all is well", "", "", "contact", CHECK_PASS},
+	{"all is well", "", "", "dns.resolver", CHECK_PASS},
+	{"all is well", "", "", "relay.open", CHECK_PASS},
+	{"all is well", "", "", "tls.policy", CHECK_PASS},
+	{"all is well", "", "", "src.public", CHECK_PASS},
 
 	{"no answer is no judgement", "10.2.0", "10.2.0.192.in-addr.arpa TIMEOUT", "ptr.exists", CHECK_SKIP},
 	{"no answer is no judgement", "s.example TXT", "s.example TIMEOUT", "spf.record", CHECK_SKIP},
@@ -118,6 +138,55 @@ static const struct {
 	{"consent by wildcard missing", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; rua=mailto:d@r.test", "dmarc.rua", CHECK_FAIL},
 	{"reports to the parent", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; rua=mailto:d@sub.s.example", "dmarc.rua", CHECK_PASS},
 
+	{"np=none", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; np=none; rua=mailto:d@s.example", "dmarc.policy", CHECK_WARN},
+	{"sp=none at the domain itself", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; sp=none; rua=mailto:d@s.example", "dmarc.policy", CHECK_WARN},
+	{"pct=", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; pct=50; rua=mailto:d@s.example", "dmarc.style", CHECK_WARN},
+	{"ri=", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; ri=3600; rua=mailto:d@s.example", "dmarc.style", CHECK_NOTE},
+	{"strict, and the key is of the domain", "_dmarc", "_dmarc.s.example TXT v=DMARC1; p=reject; adkim=s", "dmarc.align", CHECK_PASS},
+
+	{"SPF of type 99", "", "s.example SPF v=spf1 -all", "spf.style", CHECK_WARN},
+	{"SPF does not allow IPv6", "s.example TXT", "s.example TXT v=spf1 ip4:192.0.2.10 -all", "net.ipv6", CHECK_FAIL},
+
+	{"postmaster is refused", "", "@192.0.2.20 talk:RCPT_TO:<postmaster SAYS 550 5.1.1 nobody of this name", "contact", CHECK_WARN},
+	{"abuse is refused", "", "@192.0.2.20 talk:RCPT_TO:<abuse SAYS 550 5.1.1 nobody of this name", "contact", CHECK_WARN},
+	{"the MX defers", "", "@192.0.2.20 talk:RCPT_TO:<abuse SAYS 450 4.2.0 later", "contact", CHECK_SKIP},
+	{"the MX defers", "", "@192.0.2.20 talk:RCPT SAYS 450 4.2.0 later", "bounce.rcpt", CHECK_SKIP},
+	{"the MX takes no null sender", "", "@192.0.2.20 talk:MAIL SAYS 550 5.7.1 no", "bounce.rcpt", CHECK_FAIL},
+	{"the MX takes no null sender", "", "@192.0.2.20 talk:MAIL SAYS 550 5.7.1 no", "contact", CHECK_SKIP},
+	{"the MX does not know the domain", "", "@192.0.2.20 talk:RCPT SAYS 554 5.7.1 relay access denied", "bounce.rcpt", CHECK_FAIL},
+	{"the MX is not reached", "", "@192.0.2.20 talk: DEAD", "bounce.rcpt", CHECK_SKIP},
+	{"the MX is not reached", "", "@192.0.2.20 talk: DEAD", "contact", CHECK_SKIP},
+	{"the MX does not greet", "", "@192.0.2.20 talk: SAYS 0", "contact", CHECK_SKIP},
+	{"the MX does not like our address", "", "@192.0.2.20 talk: SAYS 554 go away", "bounce.rcpt", CHECK_SKIP},
+	{"the second MX answers", "", "s.example MX 20 mx2.s.example\nmx2.s.example A 192.0.2.21\n@192.0.2.20 talk: DEAD\n"
+	 "@192.0.2.21 talk:RCPT_TO:<abuse SAYS 550 5.1.1 nobody", "contact", CHECK_WARN},
+	{"no MX to ask", "s.example MX", "s.example MX 0 .", "bounce.rcpt", CHECK_SKIP},
+	{"a sender that is named", "", "@192.0.2.20 talk:RCPT_TO:<app@ SAYS 550 5.1.1 nobody", "bounce.rcpt", CHECK_FAIL},
+	{"a sender that is named", "", "@192.0.2.20 talk:RCPT_TO:<postmaster SAYS 550 5.1.1 nobody", "bounce.rcpt", CHECK_PASS},
+
+	{"port 25 is closed", "", "@198.51.100.1 talk: DEAD\n@198.51.100.2 talk: DEAD\n@2001:db8:1::1 talk: DEAD", "net.port25", CHECK_FAIL},
+	{"port 25 is closed for IPv6", "", "@2001:db8:1::1 talk: DEAD", "net.port25", CHECK_WARN},
+	{"port 25 is open for IPv6 alone", "", "@198.51.100.1 talk: DEAD\n@198.51.100.2 talk: DEAD", "net.port25", CHECK_WARN},
+	{"a server does not greet", "", "@198.51.100.1 talk: SAYS 0", "net.port25", CHECK_PASS},
+
+	{"the clock of others", "", "talk: SAYS 220 mx ESMTP at Mon, 1 Jan 2001 00:00:00 +0000 [x]", "clock", CHECK_FAIL},
+
+	{"nothing is validated", "org SECURE", "", "dns.resolver", CHECK_NOTE},
+
+	{"a trick gets through", "", "visit:RCPT_TO:<b%25 SAYS 250 ok", "relay.open", CHECK_FAIL},
+	{"XCLIENT alone is harmless", "", "visit:XCLIENT SAYS 220 ok", "relay.open", CHECK_PASS},
+	{"no way to our listeners", "", "visit: DEAD\n@192.0.2.10 talk: DEAD\n@2001:db8::7 talk: DEAD", "relay.open", CHECK_SKIP},
+	{"a way over the network alone", "", "visit: DEAD", "relay.open", CHECK_PASS},
+	{"our listeners say later", "", "visit:MAIL SAYS 451 later\nvisit:RCPT SAYS 503 MAIL first\n@192.0.2.10 talk: DEAD\n@2001:db8::7 talk: DEAD", "relay.open", CHECK_SKIP},
+	{"a stranger gets through at the public address", "", "@192.0.2.10 talk:RCPT_TO:<@ SAYS 250 ok", "relay.open", CHECK_FAIL},
+	{"the public address is not reached", "", "@192.0.2.10 talk: DEAD", "relay.open", CHECK_PASS},
+
+	{"no TLS policy at all", "_mta|_smtp", "", "tls.policy", CHECK_NOTE},
+	{"no reports", "_smtp", "", "tls.policy", CHECK_NOTE},
+	{"DANE in place of MTA-STS", "_mta", "_25._tcp.mx.s.example TLSA x\n_25._tcp.mx.s.example SECURE", "tls.policy", CHECK_PASS},
+	{"TLSA that nobody vouches for", "_mta", "_25._tcp.mx.s.example TLSA x", "tls.policy", CHECK_NOTE},
+	{"no MX, no TLS policy", "s.example MX", "s.example MX 0 .", "tls.policy", CHECK_SKIP},
+
 	{"list answers for v6", "", PTR6 ".zen.spamhaus.org A 127.0.0.2", "dnsbl.ip", CHECK_FAIL},
 	{"parked list", "2.0.0.127", "2.0.0.127.zen.spamhaus.org A 203.0.113.1\n10.2.0.192.zen.spamhaus.org A 203.0.113.1", "dnsbl.ip", CHECK_SKIP},
 	{"asked too much", "2.0.0.127", "10.2.0.192.zen.spamhaus.org A 127.255.255.255", "dnsbl.ip", CHECK_SKIP},
@@ -130,6 +199,9 @@ struct fixture {
 	struct dkim_key_conf key_conf;
 	struct dkim_conf     dkim;
 	struct config        config;
+	struct listen_conf   listens[2];
+	struct trust_conf    trust;
+	struct str           sender;
 	struct addr          sources[2];
 	struct str           domain;
 };
@@ -150,8 +222,10 @@ setup(void **state)
 	key_format_record(x->other, &x->other_record);
 	for (size_t i = 0; i < x->record.n; i++)
 		buf_addf(&x->folded, "%s%c", i > 40 && i % 60 == 0 ? " \t" : "", x->record.p[i]);
-	x->key_conf = (struct dkim_key_conf){STR("k1"), STR("/nonexistent/k1.pem"), KEY_RSA,
-	                                     buf_str(&x->pem)};
+	x->key_conf = (struct dkim_key_conf){.selector = STR("k1"),
+	                                     .path = STR("/nonexistent/k1.pem"),
+	                                     .type = KEY_RSA,
+	                                     .pem = buf_str(&x->pem)};
 	x->dkim = (struct dkim_conf){.domain = STR("s.example"), .keys = &x->key_conf, .n_keys = 1};
 	x->config = (struct config){.hostname = STR("mail.s.example"),
 	                            .dkim = &x->dkim,
@@ -159,6 +233,15 @@ setup(void **state)
 	                            .dkim_sign = true,
 	                            .spool = STR("/nonexistent")};
 	x->config.outbound.port = 25;
+	assert_true(addr_parse_port(STR("127.0.0.1:25"), 25, &x->listens[0].addr));
+	assert_true(addr_parse_port(STR("0.0.0.0:25"), 25, &x->listens[1].addr));
+	x->config.listens = x->listens;
+	x->config.n_listens = 2;
+	x->sender = STR("app@s.example");
+	x->trust.from = (struct strs){&x->sender, 1};
+	assert_true(cidr_parse(STR("10.0.0.0/24"), &x->trust.net));
+	x->config.trusts = &x->trust;
+	x->config.n_trusts = 1;
 	x->domain = STR("s.example");
 	assert_true(addr_parse(STR("192.0.2.10"), &x->sources[0]));
 	assert_true(addr_parse(STR("2001:db8::7"), &x->sources[1]));
@@ -213,8 +296,7 @@ examine(const struct fixture *x, struct answers *a)
 	                 .sources = x->sources,
 	                 .n_sources = 2,
 	                 .domains = &x->domain,
-	                 .n_domains = 1,
-	                 .quick = true};
+	                 .n_domains = 1};
 
 	return e;
 }
@@ -250,6 +332,33 @@ test_criteria(void **state)
 		facts_destroy(e.facts);
 		answers_free(&a);
 	}
+}
+
+/* What the disk does to senders; how long it takes is given. */
+static void
+test_disk(void **state)
+{
+	struct fixture *x = *state;
+	static const struct {
+		int64_t           sync_us;
+		enum check_status want;
+	} disks[] = {
+		{3000, CHECK_PASS}, {200 * 1000, CHECK_NOTE}, {2000 * 1000, CHECK_WARN}};
+	struct str spool = x->config.spool;
+
+	x->config.spool = STR("/dev/shm");
+	for (size_t i = 0; i < ARRAY_LEN(disks); i++) {
+		struct exam    e = {.config = &x->config, .sync_us = disks[i].sync_us};
+		struct finding f = {.observed = BUF(200), .why = BUF(400), .fix = BUF(400)};
+
+		check_fs(&e, &(struct subject){0}, &f);
+		check_text("disk", str_of(check_status_name(f.status)),
+		           check_status_name(disks[i].want));
+		buf_free(&f.observed);
+		buf_free(&f.why);
+		buf_free(&f.fix);
+	}
+	x->config.spool = spool;
 }
 
 /* The verdict, the lines to paste, and each cure only once. */
@@ -288,6 +397,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_criteria),
+		cmocka_unit_test(test_disk),
 		cmocka_unit_test(test_report),
 	};
 
