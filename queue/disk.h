@@ -175,10 +175,10 @@ uint32_t envelope_accepted_s(struct str envelope);
 
 /* hint.c */
 void hint_add(struct buf *hint, const struct found *f);
-bool
-hint_load(struct disk *d, struct segment *g); /* replays; false: there is none, or it is not good */
+/* Replays; false: there is none, or it is not good. `data`: room for SEGMENT_MAX octets. */
+bool hint_load(struct disk *d, struct segment *g, uint8_t *data);
 enum hint_state { HINT_NONE, HINT_GOOD, HINT_BAD };
-enum hint_state hint_look(struct disk *d, struct segment *g); /* for fsck: its sum */
+enum hint_state hint_look(struct disk *d, struct segment *g, uint8_t *data); /* for fsck: its sum */
 void hint_write(struct disk *d, struct segment *g, const struct buf *hint); /* in the background */
 
 /* reclaim.c */

@@ -122,7 +122,7 @@ check_size(struct fsck *f, struct segment *g, const char *name)
 {
 	if (g->size % SEGMENT_MIN == 0 && g->size > 0)
 		return;
-	if (segment_first_batch(f->d, g) != 0 || hint_look(f->d, g) != HINT_NONE)
+	if (segment_first_batch(f->d, g) != 0 || hint_look(f->d, g, f->data) != HINT_NONE)
 		tell(f, (struct fsck_news){.file = name},
 		     "is shorter than it was made: mail in it may be lost");
 }
@@ -136,8 +136,7 @@ check_segment(struct fsck *f, struct segment *g, struct segment *next)
 	uint64_t    n = 0, live = 0;
 
 	segment_name(name, g);
-	s.n = segment_read_all(f->d, g, f->data);
-	scan_look(&s);
+	scan_look(f->d, &s);
 	scan_set_limit(&s, segment_first_batch(f->d, next));
 	check_size(f, g, name);
 	check_holes(f, &s, name);
@@ -163,7 +162,7 @@ static void
 check_hint(struct fsck *f, struct segment *g)
 {
 	char            name[NAME_MAX_SPOOL];
-	enum hint_state state = hint_look(f->d, g);
+	enum hint_state state = hint_look(f->d, g, f->data);
 
 	segment_hint_name(name, g);
 	/* It costs a start some time and no mail; yet somebody has changed it. */
@@ -217,25 +216,25 @@ check_body(struct fsck *f, const struct msg *m, const char *name)
 	close(fd);
 }
 
-static bool
-is_big(void *arg, const struct msg *m)
+/* The message behind `m` whose body is in big/; NULL: from the first, and at the end. */
+static const struct msg *
+next_big(const struct disk *d, const struct msg *m)
 {
-	(void)arg;
-	return (m->flags & MSG_BIG) != 0;
+	do
+		m = index_next(&d->index, m == NULL ? 0 : m->id);
+	while (m != NULL && (m->flags & MSG_BIG) == 0);
+	return m;
 }
 
 static void
 check_bodies(struct fsck *f)
 {
-	size_t    n;
-	uint64_t *ids = index_collect(&f->d->index, is_big, NULL, &n);
-	char      name[NAME_MAX_SPOOL];
+	char name[NAME_MAX_SPOOL];
 
-	for (size_t i = 0; i < n; i++) {
-		snprintf(name, sizeof name, "big/%016llx", (unsigned long long)ids[i]);
-		check_body(f, index_find(&f->d->index, ids[i]), name);
+	for (const struct msg *m = NULL; (m = next_big(f->d, m)) != NULL;) {
+		snprintf(name, sizeof name, "big/%016llx", (unsigned long long)m->id);
+		check_body(f, m, name);
 	}
-	free(ids);
 }
 
 static bool
@@ -249,7 +248,7 @@ is_wanted(const struct fsck *f, const char *name)
 		return false;
 	id = strtoull(name, &end, 16);
 	m = *end == '\0' ? index_find(&f->d->index, id) : NULL;
-	return m != NULL && is_big(NULL, m);
+	return m != NULL && (m->flags & MSG_BIG) != 0;
 }
 
 static void
@@ -343,15 +342,12 @@ no_line(struct str text)
 static uint64_t
 octets_of(const struct disk *d)
 {
-	uint64_t  n = 0;
-	size_t    n_big;
-	uint64_t *ids = index_collect(&d->index, is_big, NULL, &n_big);
+	uint64_t n = 0;
 
 	for (size_t i = 0; i < d->segments.n; i++)
 		n += d->segments.v[i]->size;
-	for (size_t i = 0; i < n_big; i++)
-		n += index_find(&d->index, ids[i])->size;
-	free(ids);
+	for (const struct msg *m = NULL; (m = next_big(d, m)) != NULL;)
+		n += m->size;
 	return n;
 }
 

@@ -14,7 +14,7 @@
 #include "lib/util/mem.h"
 #include "queue/disk.h"
 
-enum { HINT_MAGIC = 0x31687370, HINT_FILE_MAX = 64 * 1024 * 1024 };
+enum { HINT_MAGIC = 0x31687370, HINT_FILE_MAX = SEGMENT_MAX };
 
 struct head {
 	uint32_t magic, used;
@@ -243,8 +243,9 @@ hint_write(struct disk *d, struct segment *g, const struct buf *hint)
 	start_write(w, g);
 }
 
+/* `data` has room for SEGMENT_MAX octets. */
 static bool
-read_file(struct disk *d, struct segment *g, struct head *h, uint8_t **data)
+read_file(struct disk *d, struct segment *g, struct head *h, uint8_t *data)
 {
 	char        name[NAME_MAX_SPOOL];
 	struct stat st;
@@ -259,29 +260,23 @@ read_file(struct disk *d, struct segment *g, struct head *h, uint8_t **data)
 	     d->io->read(fd, h, sizeof *h, 0) == (ssize_t)sizeof *h && h->magic == HINT_MAGIC &&
 	     h->n <= HINT_FILE_MAX && (uint64_t)st.st_size == sizeof *h + h->n &&
 	     h->used <= g->size;
-	if (ok) {
-		*data = mem_array(1, h->n + 1);
-		ok = d->io->read(fd, *data, h->n, sizeof *h) == (ssize_t)h->n &&
-		     record_sum(g->salt ^ h->used, *data, h->n) == h->sum;
-	}
+	ok = ok && d->io->read(fd, data, h->n, sizeof *h) == (ssize_t)h->n &&
+	     record_sum(g->salt ^ h->used, data, h->n) == h->sum;
 	close(fd);
 	return ok;
 }
 
 bool
-hint_load(struct disk *d, struct segment *g)
+hint_load(struct disk *d, struct segment *g, uint8_t *data)
 {
 	struct found_part *parts = NULL;
 	struct found       f;
 	struct head        h;
-	uint8_t           *data = NULL;
 	size_t             cap = 0;
 	struct str         rest;
 
-	if (!read_file(d, g, &h, &data)) {
-		free(data);
+	if (!read_file(d, g, &h, data))
 		return false;
-	}
 	g->used = h.used;
 	g->first_batch = h.first_batch;
 	g->last_batch = h.last_batch;
@@ -289,22 +284,17 @@ hint_load(struct disk *d, struct segment *g)
 	while (rest.n > 0 && next(&rest, &f, &parts, &cap))
 		recovery_replay(d, g, &f);
 	free(parts);
-	free(data);
 	return true;
 }
 
 enum hint_state
-hint_look(struct disk *d, struct segment *g)
+hint_look(struct disk *d, struct segment *g, uint8_t *data)
 {
 	struct head h;
 	char        name[NAME_MAX_SPOOL];
-	uint8_t    *data = NULL;
-	bool        good;
 
 	segment_hint_name(name, g);
 	if (faccessat(d->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
 		return HINT_NONE;
-	good = read_file(d, g, &h, &data);
-	free(data);
-	return good ? HINT_GOOD : HINT_BAD;
+	return read_file(d, g, &h, data) ? HINT_GOOD : HINT_BAD;
 }

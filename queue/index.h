@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * index - what the disk store keeps in memory of each message: 56 octets, and 48 for each part.
+ * index - what the disk store keeps in memory of each message: 48 octets, and 48 for each part.
  *
- * Envelope, recipients, replies and body stay on disk. The id itself is not
- * kept either: the hash value is made of it in a way that can be undone.
+ * Envelope, recipients, replies and body stay on disk. Messages are kept in the order of their
+ * ids, which is that of their age (reports last): a listing walks there, and the start
+ * of a long queue, which reads them in about that order, finds each near the last one.
  */
 #ifndef QUEUE_INDEX_H
 #define QUEUE_INDEX_H
@@ -11,7 +12,9 @@
 #include "lib/util/hash.h"
 #include "lib/util/heap.h"
 #include "lib/util/list.h"
+#include "queue/order.h"
 #include "queue/record.h"
+#include "queue/slab.h"
 #include "queue/store.h"
 
 struct block;
@@ -21,8 +24,7 @@ struct shelf;
 enum where {
 	AT_NONE, /* not committed yet */
 	AT_READY,
-	AT_LATER,
-	AT_RELEASED, /* deferred, but may be taken before its time */
+	AT_LATER, /* or released: deferred, but may be taken before its time */
 	AT_LEASED,
 	AT_SETTLING, /* its new state is on its way to the disk */
 	AT_HELD,
@@ -38,7 +40,7 @@ enum {
 struct part {
 	union {
 		struct link      link;  /* READY */
-		struct heap_node due;   /* LATER, RELEASED */
+		struct heap_node due;   /* LATER */
 		struct claim    *claim; /* LEASED */
 	};
 	struct shelf *shelf;
@@ -63,7 +65,7 @@ enum {
 };
 
 struct msg {
-	struct hash_node node;
+	uint64_t         id;
 	uint32_t         seq, off; /* its MSG or MOVE record */
 	uint32_t         meta_len; /* envelope and part lines */
 	uint32_t         size;     /* of the body */
@@ -82,15 +84,17 @@ struct tomb {
 };
 
 struct index {
-	struct hash msgs, tombs;
-	struct list tomb_list;
+	struct order msgs;    /* by id */
+	struct slab  singles; /* messages with one part */
+	struct hash  tombs;
+	struct list  tomb_list;
 	uint64_t    n_parts, n_rcpts, n_held, n_leased,
 		n_damaged; /* held..: parts; n_damaged: messages */
 	uint64_t live_bytes;
 };
 
 void        index_init(struct index *x);
-void        index_free(struct index *x);
+void        index_free(struct index *x); /* and all messages */
 struct msg *index_find(const struct index *x, uint64_t id);
 struct msg *index_add(struct index *x, uint64_t id, uint32_t n_parts); /* the id is not there yet */
 void        index_remove(struct index *x, struct msg *m); /* frees it; its parts are on no list */
@@ -102,8 +106,7 @@ bool index_has_tomb(const struct index *x, uint64_t id);
 void index_add_tomb(struct index *x, uint64_t id, uint32_t seq);
 void index_drop_tombs(struct index *x, uint32_t up_to_seq);
 
-/* All ids for which `want` says so, rising; the caller frees them. */
-uint64_t *index_collect(const struct index *x, bool (*want)(void *arg, const struct msg *m),
-                        void *arg, size_t *n);
+/* The message with the next larger id; 0 for the first, NULL at the end. */
+struct msg *index_next(const struct index *x, uint64_t id);
 
 #endif

@@ -9,6 +9,7 @@
  * is damage to mail we answered for, and is reported, never passed over in silence.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,8 +92,26 @@ set_part(struct disk *d, struct part *p, const struct found_part *f)
 	} else if (f->state == PART_HOLD || (part_msg(p)->flags & MSG_DAMAGED) != 0) {
 		part_hold(d, p);
 	} else {
-		shelf_put(&d->shelves, p, f->due_ms, time_wall_ms());
+		p->where = AT_NONE;
+		p->due.key = f->due_ms;
 	}
+}
+
+struct shelving {
+	struct disk *d;
+	int64_t      now_ms;
+};
+
+/* Once for each part, when the last record of all has been read: most had a state before that one. */
+static void
+shelve(void *arg, void *msg)
+{
+	struct shelving *s = arg;
+	struct msg      *m = msg;
+
+	for (uint32_t i = 0; i < m->n_parts; i++)
+		if (m->parts[i].where == AT_NONE)
+			shelf_put(&s->d->shelves, &m->parts[i], m->parts[i].due.key, s->now_ms);
 }
 
 /* All that is known of a message whose lines are bad is its id: it stays, on hold, to be seen. */
@@ -270,13 +289,23 @@ is_cut(struct disk *d, struct segment *g)
 	return segment_first_batch(d, g) != 0 || faccessat(d->dirfd, name, F_OK, 0) == 0;
 }
 
+/* While this segment is judged the disk may bring the next one. */
+static void
+read_ahead(struct disk *d, struct segment *next)
+{
+	int fd = next == NULL ? -1 : segment_fd(&d->segments, next);
+
+	if (fd >= 0)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+}
+
 static void
 read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *data)
 {
 	struct scan s = {.g = g, .data = data, .hint = BUF(64 * 1024 * 1024)};
 
-	s.n = segment_read_all(d, g, data);
-	scan_look(&s);
+	read_ahead(d, next);
+	scan_look(d, &s);
 	scan_set_limit(&s, segment_first_batch(d, next));
 	measure(d, &s);
 	if (is_cut(d, g))
@@ -302,17 +331,22 @@ read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *d
 	buf_free(&s.hint);
 }
 
+/* Its octets pass through one small piece of memory: a spare is as large as a segment. */
 static bool
 is_empty(struct disk *d, struct segment *g, uint8_t *data)
 {
-	struct scan s = {.g = g, .data = data};
-	bool        empty;
+	struct record r;
 
-	s.n = segment_read_all(d, g, data);
-	scan_look(&s);
-	empty = s.n_seen == 0 && !s.sealed;
-	scan_free(&s);
-	return empty;
+	for (uint32_t at = 0; at + RECORD_HEAD <= g->size; at += READ_PIECE) {
+		uint32_t n = g->size - at < READ_PIECE ? g->size - at : READ_PIECE;
+
+		segment_read_some(d, g, at, data, n);
+		for (uint32_t i = 0; i + RECORD_HEAD <= n; i += RECORD_ALIGN)
+			if (record_decode(&r, data + i, g->seq, g->salt) &&
+			    record_span(&r) <= g->size - at - i)
+				return false;
+	}
+	return true;
 }
 
 /* Spares of the last life have names and salts but no records; what a torn first batch left is in none. */
@@ -371,12 +405,13 @@ recovery_run(struct disk *d, struct buf *why)
 		struct segment *next = i + 1 < d->segments.n ? d->segments.v[i + 1] : NULL;
 
 		check_gap(d, i);
-		if (!hint_load(d, g))
+		if (!hint_load(d, g, data))
 			read_segment(d, g, next, data);
 		segment_seal(&d->segments, g);
 		if (g->last_batch >= d->log.next_batch)
 			d->log.next_batch = g->last_batch + 1;
 	}
 	free(data);
+	order_each(&d->index.msgs, shelve, &(struct shelving){d, time_wall_ms()});
 	return true;
 }

@@ -299,8 +299,11 @@ export_row(struct request *r, const struct store_row *row, const struct envelope
 
 	control_cell(&r->out, "kind", STR("export"));
 	id_cell(&r->out, "id", row->id);
-	control_cell_int(&r->out, "at", (int64_t)r->cursor.at);
-	control_cell_int(&r->out, "of", (int64_t)r->cursor.n);
+	control_cell_int(&r->out, "at", (int64_t)r->cursor.seen);
+	control_cell_int(&r->out, "of",
+	                 (int64_t)(r->filter.n_ids > 0                   ? r->cursor.n
+	                           : r->cursor.seen > r->cursor.total ? r->cursor.seen
+	                                                              : r->cursor.total));
 	control_cell_int(&r->out, "size", (int64_t)row->size);
 	control_cell(&r->out, "envelope", fits ? row->envelope : STR_NONE);
 	control_row_end(&r->out);

@@ -8,8 +8,6 @@
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
 
-enum { READ_PIECE = 1024 * 1024 };
-
 /* ---- one segment: what can be seen ---- */
 
 static enum verdict
@@ -45,19 +43,33 @@ add_hole(struct scan *s, uint32_t from, uint32_t to)
 	s->n_holes++;
 }
 
-void
-scan_look(struct scan *s)
+/* Have the octets up to there. */
+static void
+need(struct disk *d, struct scan *s, uint64_t up_to)
 {
-	uint32_t at = 0, good_end = 0;
+	while (s->n < up_to) {
+		uint32_t left = s->g->size - s->n, n = left < READ_PIECE ? left : READ_PIECE;
 
-	while ((uint64_t)at + RECORD_HEAD <= s->n && !s->sealed) {
+		segment_read_some(d, s->g, s->n, s->data + s->n, n);
+		s->n += n;
+	}
+}
+
+void
+scan_look(struct disk *d, struct scan *s)
+{
+	uint32_t at = 0, good_end = 0, size = s->g->size < SEGMENT_MAX ? s->g->size : SEGMENT_MAX;
+
+	while ((uint64_t)at + RECORD_HEAD <= size && !s->sealed) {
 		struct sight v = {.at = at};
 
+		need(d, s, at + RECORD_HEAD);
 		if (!record_decode(&v.r, s->data + at, s->g->seq, s->g->salt) ||
-		    record_span(&v.r) > s->n - at) {
+		    record_span(&v.r) > size - at) {
 			at += RECORD_ALIGN;
 			continue;
 		}
+		need(d, s, at + record_span(&v.r));
 		if (at > good_end)
 			add_hole(s, good_end, at);
 		v.verdict = judge(s, at, &v.r);
@@ -148,21 +160,14 @@ scan_free(struct scan *s)
 
 /* ---- reading ---- */
 
-uint32_t
-segment_read_all(struct disk *d, struct segment *g, uint8_t *to)
+void
+segment_read_some(struct disk *d, struct segment *g, uint32_t at, uint8_t *to, uint32_t n)
 {
-	uint32_t size = g->size > SEGMENT_MAX ? SEGMENT_MAX : g->size;
-
-	for (uint32_t at = 0; at < size; at += READ_PIECE) {
-		uint32_t n = size - at < READ_PIECE ? size - at : READ_PIECE;
-
-		if (segment_read(&d->segments, g, at, to + at, n))
-			continue;
-		memset(to + at, 0, n);
-		log_error(ev("spool-damage"), kv("segment", g->seq), kv("at", at), kv("bytes", n),
-		          kv("msg", strerror(errno)));
-	}
-	return size;
+	if (segment_read(&d->segments, g, at, to, n))
+		return;
+	memset(to, 0, n);
+	log_error(ev("spool-damage"), kv("segment", g->seq), kv("at", at), kv("bytes", n),
+	          kv("msg", strerror(errno)));
 }
 
 uint64_t

@@ -18,10 +18,12 @@ struct sight {
 	struct record r;
 };
 
+enum { READ_PIECE = 256 * 1024 }; /* so that sums are made of what the processor still has at hand */
+
 struct scan {
 	struct segment *g;
-	const uint8_t  *data;
-	uint32_t        n;
+	uint8_t        *data; /* room for the whole segment */
+	uint32_t        n;    /* octets of it that are there */
 	struct sight   *seen;
 	size_t          n_seen, cap;
 	struct {
@@ -36,8 +38,8 @@ struct scan {
 	struct buf hint;
 };
 
-/* From `g`, `data` and `n`: the records, the holes between them, and whether there is a SEAL. */
-void scan_look(struct scan *s);
+/* Read `g` up to its SEAL: the records, the holes between them. */
+void scan_look(struct disk *d, struct scan *s);
 
 /*
  * `next_first`: the first batch of the segment behind this one, 0 if there is
@@ -51,8 +53,8 @@ bool scan_counts(const struct scan *s, const struct sight *v);
 uint32_t scan_loss_begin(const struct scan *s);
 void     scan_free(struct scan *s); /* its tables */
 
-/* All of a segment's octets, at most SEGMENT_MAX; how many. What cannot be read is zero: a hole. */
-uint32_t segment_read_all(struct disk *d, struct segment *g, uint8_t *to);
+/* What cannot be read is zero, which makes a hole, and is logged. */
+void     segment_read_some(struct disk *d, struct segment *g, uint32_t at, uint8_t *to, uint32_t n);
 uint64_t segment_first_batch(struct disk *d, struct segment *g); /* 0: none, or it cannot be read */
 
 #endif

@@ -6,6 +6,10 @@
 
 #include "queue/index.h"
 
+/* A key of `ages`: told or not, the second, and of the id what rises within a second. */
+enum { SECOND_SHIFT = 31 };
+static const uint64_t told_key = 1ull << 63;
+
 void
 shelves_init(struct shelves *s)
 {
@@ -21,6 +25,7 @@ destroy(struct shelves *s, struct shelf *sh)
 	list_remove(&s->news, &sh->news);
 	heap_free(&sh->later);
 	heap_free(&sh->released);
+	order_free(&sh->ages);
 	free(sh);
 }
 
@@ -110,12 +115,32 @@ set_due(struct shelves *s, struct shelf *sh)
 		heap_put(&s->due, &sh->due, first->key);
 }
 
+static uint64_t
+age_key(struct part *p)
+{
+	const struct msg *m = part_msg(p);
+
+	return ((p->flags & PART_NOTICED) != 0 ? told_key : 0) |
+	       (uint64_t)m->accepted_s << SECOND_SHIFT | (m->id & ((1ull << SECOND_SHIFT) - 1));
+}
+
+/* The one of the two heaps that the part is in. */
+static struct heap *
+heap_of(struct shelf *sh, const struct part *p)
+{
+	size_t at = p->due.at - 1;
+
+	return at < sh->released.n && sh->released.nodes[at] == &p->due ? &sh->released
+	                                                                 : &sh->later;
+}
+
 void
 shelf_put(struct shelves *s, struct part *p, int64_t due_ms, int64_t now_ms)
 {
 	struct shelf *sh = p->shelf;
 
 	memset(&p->due, 0, sizeof p->due);
+	order_put(&sh->ages, age_key(p), p);
 	if (due_ms <= now_ms) {
 		p->link = (struct link){NULL, NULL};
 		p->where = AT_READY;
@@ -139,30 +164,46 @@ shelf_remove(struct shelves *s, struct part *p)
 		list_remove(&sh->ready, &p->link);
 		s->n_ready--;
 	} else if (p->where == AT_LATER) {
-		heap_remove(&sh->later, &p->due);
+		heap_remove(heap_of(sh, p), &p->due);
 		s->n_later--;
 		set_due(s, sh);
-	} else if (p->where == AT_RELEASED) {
-		heap_remove(&sh->released, &p->due);
-		s->n_later--;
 	} else {
 		return;
 	}
+	(void)order_remove(&sh->ages, age_key(p), p);
 	p->where = AT_NONE;
 }
 
 struct part *
-shelf_front(struct shelf *sh, int64_t now_ms)
+shelf_front(struct shelves *s, struct shelf *sh, int64_t now_ms)
 {
 	struct link      *k = list_first(&sh->ready);
 	struct heap_node *first;
 
+	s->n_looks++;
 	if (k != NULL)
 		return CONTAINER(k, struct part, link);
 	if ((first = heap_min(&sh->released)) != NULL)
 		return CONTAINER(first, struct part, due);
 	first = heap_min(&sh->later);
 	return first != NULL && first->key <= now_ms ? CONTAINER(first, struct part, due) : NULL;
+}
+
+struct part *
+shelf_oldest(struct shelves *s, const struct shelf *sh, uint32_t before_s, bool told,
+             struct order_item *after)
+{
+	const struct order_item *item = after->value == NULL ? order_from(&sh->ages, 0)
+	                                                     : order_next(&sh->ages, after);
+	uint64_t                 end = (uint64_t)before_s << SECOND_SHIFT;
+
+	s->n_looks++;
+	if (item != NULL && item->key < told_key && item->key >= end)
+		item = order_from(&sh->ages, told_key);
+	if (item == NULL || (item->key & ~told_key) >= end || (!told && item->key >= told_key))
+		return NULL;
+	*after = *item;
+	return item->value;
 }
 
 void
@@ -173,28 +214,26 @@ shelf_untold(struct shelves *s, struct shelf *sh)
 	set_due(s, sh);
 }
 
-/* A second release before the first is worked off only moves what was deferred in between. */
+/* The smaller heap goes into the larger one: the first release of a lane moves nothing. */
 void
 shelf_release(struct shelves *s, struct shelf *sh)
 {
-	struct heap       empty = {0};
+	struct heap       small = sh->released;
 	struct heap_node *first;
 
-	if (heap_min(&sh->released) == NULL) {
-		heap_free(&sh->released);
+	if (small.n < sh->later.n)
 		sh->released = sh->later;
-		sh->later = empty;
-		for (size_t i = 0; i < sh->released.n; i++)
-			CONTAINER(sh->released.nodes[i], struct part, due)->where = AT_RELEASED;
-	} else {
-		while ((first = heap_min(&sh->later)) != NULL) {
-			int64_t key = first->key;
+	else
+		small = sh->later;
+	sh->later = (struct heap){0};
+	while ((first = heap_min(&small)) != NULL) {
+		int64_t key = first->key;
 
-			heap_remove(&sh->later, first);
-			heap_put(&sh->released, first, key);
-			CONTAINER(first, struct part, due)->where = AT_RELEASED;
-		}
+		s->n_looks++;
+		heap_remove(&small, first);
+		heap_put(&sh->released, first, key);
 	}
+	heap_free(&small);
 	set_due(s, sh);
 	if (sh->released.n > 0)
 		tell(s, sh);

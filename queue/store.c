@@ -79,6 +79,7 @@ void
 store_cursor_free(struct store_cursor *c)
 {
 	free(c->ids);
+	free(c->hits);
 	*c = (struct store_cursor){0};
 }
 

@@ -16,7 +16,9 @@
  *    settle and renew say STALE and change nothing.
  *  - `due` is retry time and lease end at once: a lease that runs out makes the part due.
  *  - The last part that is done takes the message with it.
- *  - The order is by due time as well as can be; a listing is no snapshot of one moment.
+ *  - Leases come by due time as well as can be. A listing comes by age, oldest first and reports last,
+ *    begins at once however long the queue is, and is no snapshot: each message that is there all
+ *    the time comes exactly once, others perhaps.
  *  - UNKNOWN: it may or may not have been kept. The caller must not promise anything;
  *    the store makes sure that the message is not delivered later on.
  */
@@ -174,13 +176,20 @@ struct store_row {
 
 /* Where a listing stands; zeroed by the caller before the first page, freed by him after the last. */
 struct store_cursor {
-	uint64_t *ids;
-	size_t    n, at;
-	bool      begun, end;
+	uint64_t *ids; /* messages that the filter names by a prefix */
+	size_t    n;   /* of these, or, without prefixes, messages found so far */
+	size_t    at, cap;
+	uint64_t  id;          /* no filter by id: the message looked at last */
+	uint64_t  seen, total; /* messages looked at, and how many there were at the beginning */
+	unsigned *hits;        /* messages that begin with each prefix */
+	bool      begun, named, end;
 	bool      ambiguous; /* a prefix among the filter's ids names several messages */
 };
 
-/* Rows valid during the call; after the last of a page once with NULL. False: enough rows for this page. */
+/*
+ * Rows valid during the call; after the last of a page once with NULL. False: enough rows for this
+ * page. A page may well be empty: what a filter passes over takes turns with the mail.
+ */
 typedef bool store_row_fn(void *arg, const struct store_row *row);
 
 enum store_action { ACT_COUNT, ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_DELETE };

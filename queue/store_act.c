@@ -7,13 +7,12 @@
 #include "queue/disk.h"
 #include "queue/part.h"
 
-enum { TURN_MS = 5 };
-
 struct act_later {
 	struct later               later;
 	const struct store_filter *f;
 	enum store_action          action;
 	struct store_cursor        cursor;
+	uint64_t                   stuck; /* this message must be acted on first; 0: none */
 	size_t                     n;
 	size_t                     unwritten; /* changes on their way to the disk */
 	bool                       walked;    /* every message has been looked at */
@@ -68,7 +67,7 @@ hold(struct disk *d, struct part *p, const struct loaded *from, struct act_later
 {
 	if (p->where == AT_LEASED)
 		p->flags |= PART_HOLD_NEXT;
-	else if (p->where == AT_READY || p->where == AT_LATER || p->where == AT_RELEASED)
+	else if (p->where == AT_READY || p->where == AT_LATER)
 		write_state(d, p, from, PART_HOLD, a);
 }
 
@@ -93,7 +92,7 @@ act_part(struct disk *d, struct part *p, const struct loaded *from, struct act_l
 {
 	switch (a->action) {
 	case ACT_RETRY:
-		if (p->where == AT_LATER || p->where == AT_RELEASED) {
+		if (p->where == AT_LATER) {
 			part_unlist(d, p);
 			part_wait(d, p, 0);
 		}
@@ -165,34 +164,43 @@ is_settling(const struct msg *m)
 	return false;
 }
 
+static struct msg *
+next(const struct disk *d, struct act_later *a, int64_t until)
+{
+	struct msg *m = a->stuck == 0 ? NULL : index_find(&d->index, a->stuck);
+
+	a->stuck = 0;
+	return m != NULL && (m->flags & MSG_ENDING) == 0
+	               ? m
+	               : filter_next(d, a->f, &a->cursor, until);
+}
+
 static void
 run_act(struct disk *d, struct later *later)
 {
 	struct act_later *a = CONTAINER(later, struct act_later, later);
-	int64_t           until = time_mono_ms() + TURN_MS;
+	int64_t           until = time_mono_us() + FILTER_TURN_US;
+	struct msg       *m;
 
-	if (!a->cursor.begun && !filter_begin(d, a->f, &a->cursor)) {
-		a->result = STORE_BAD;
-		a->cursor.at = a->cursor.n;
-	}
-	while (a->cursor.at < a->cursor.n && time_mono_ms() <= until) {
-		struct msg *m = index_find(&d->index, a->cursor.ids[a->cursor.at]);
-
-		if (m != NULL && (m->flags & MSG_ENDING) == 0 && a->action != ACT_COUNT && is_settling(m)) {
+	while ((m = next(d, a, until)) != NULL) {
+		if (a->action != ACT_COUNT && is_settling(m)) {
 			/* What is being written cannot be changed on its way: go on when it is there. */
+			a->stuck = m->id;
 			log_flush(d);
 			list_push(&d->settling, &a->later.link);
 			return;
 		}
-		a->cursor.at++;
-		if (m != NULL && (m->flags & MSG_ENDING) == 0)
-			a->n += act(d, m, a) ? 1u : 0u;
+		a->n += act(d, m, a) ? 1u : 0u;
+		if (time_mono_us() > until)
+			break;
 	}
 	disk_set_tick(d);
-	if (a->cursor.at < a->cursor.n) {
+	if (!a->cursor.end) {
 		disk_say(d, &a->later);
 		return;
 	}
+	if (a->cursor.ambiguous)
+		a->result = STORE_BAD;
 	log_flush(d);
 	a->walked = true;
 	answer(a);

@@ -149,58 +149,34 @@ give(struct disk *d, struct part *p, const struct lease_later *l)
 	return given;
 }
 
-/*
- * Old parts out of turn, whether they are due or not. The lists are walked once, without
- * touching a disk; those found are pointed at by id, for giving one away may change the lists.
- */
-struct old_parts {
-	const struct store_wish *wish;
-	struct {
-		uint64_t id;
-		uint32_t no;
-	} *found;
-	unsigned n;
-};
-
-static void
-note_old(struct old_parts *o, struct part *p)
-{
-	if (o->n == o->wish->max ||
-	    (int64_t)part_msg(p)->accepted_s * 1000 >= o->wish->accepted_before_ms ||
-	    (o->wish->skip_noticed && (p->flags & PART_NOTICED) != 0))
-		return;
-	o->found[o->n].id = msg_id(part_msg(p));
-	o->found[o->n++].no = p->no;
-}
-
-static void
-note_old_of(struct old_parts *o, const struct heap *h)
-{
-	for (size_t i = 0; i < h->n; i++)
-		note_old(o, CONTAINER(h->nodes[i], struct part, due));
-}
-
+/* Old parts out of turn, whether they are due or not, pointed at by id: giving one away may end others. */
 static void
 give_old(struct disk *d, struct shelf *sh, const struct lease_later *l)
 {
-	struct old_parts o = {.wish = &l->wish};
-	struct part     *p;
+	struct order_item after = {0};
+	uint32_t          before_s = (uint32_t)((l->wish.accepted_before_ms + 999) / 1000);
+	struct part      *p;
+	unsigned          n = 0;
+	struct {
+		uint64_t id;
+		uint32_t no;
+	} *found = mem_array(l->wish.max, sizeof *found);
 
-	o.found = mem_array(l->wish.max, sizeof *o.found);
-	LIST_EACH(&sh->ready, p, struct part, link)
-		note_old(&o, p);
-	note_old_of(&o, &sh->released);
-	note_old_of(&o, &sh->later);
-	for (unsigned i = 0; i < o.n; i++) {
-		struct msg *m = index_find(&d->index, o.found[i].id);
+	while (n < l->wish.max &&
+	       (p = shelf_oldest(&d->shelves, sh, before_s, !l->wish.skip_noticed, &after)) != NULL) {
+		found[n].id = msg_id(part_msg(p));
+		found[n++].no = p->no;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct msg *m = index_find(&d->index, found[i].id);
 		enum where  where = AT_NONE;
 
 		if (m != NULL)
-			where = (enum where)m->parts[o.found[i].no].where;
-		if (where == AT_READY || where == AT_LATER || where == AT_RELEASED)
-			(void)give(d, &m->parts[o.found[i].no], l);
+			where = (enum where)m->parts[found[i].no].where;
+		if (where == AT_READY || where == AT_LATER)
+			(void)give(d, &m->parts[found[i].no], l);
 	}
-	free(o.found);
+	free(found);
 }
 
 static void
@@ -215,7 +191,7 @@ run_lease(struct disk *d, struct later *later)
 		give_old(d, sh, l);
 	} else if (sh != NULL) {
 		/* Damaged ones leave the shelf; one that is given back stands there again, and counts. */
-		while (n < l->wish.max && (p = shelf_front(sh, time_wall_ms())) != NULL)
+		while (n < l->wish.max && (p = shelf_front(&d->shelves, sh, time_wall_ms())) != NULL)
 			n += give(d, p, l) ? 1u : 0u;
 		if (n < l->wish.max)
 			shelf_untold(&d->shelves, sh);

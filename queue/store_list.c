@@ -7,8 +7,6 @@
 #include "queue/disk.h"
 #include "queue/part.h"
 
-enum { TURN_MS = 5 }; /* a page ends after that, whatever it has */
-
 static struct disk *
 disk_of(struct store *s)
 {
@@ -141,24 +139,20 @@ run_list(struct disk *d, struct later *later)
 {
 	struct list_later *l = CONTAINER(later, struct list_later, later);
 	struct list_later  copy = *l;
-	int64_t            until = time_mono_ms() + TURN_MS;
+	int64_t            until = time_mono_us() + FILTER_TURN_US;
 	bool               more = true;
+	struct msg        *m;
 
 	free(l);
-	if (!copy.c->begun && !filter_begin(d, copy.f, copy.c))
-		copy.c->at = copy.c->n;
-	while (more && copy.c->at < copy.c->n && time_mono_ms() <= until) {
-		struct msg     *m = index_find(&d->index, copy.c->ids[copy.c->at++]);
+	while (more && (m = filter_next(d, copy.f, copy.c, until)) != NULL) {
 		struct row_room r;
 
-		if (m == NULL || (m->flags & MSG_ENDING) != 0)
-			continue;
 		row_make(d, m, &r);
 		if (filter_matches(copy.f, &r.row))
 			more = copy.fn(copy.arg, &r.row);
 		row_free(&r);
+		more = more && time_mono_us() <= until;
 	}
-	copy.c->end = copy.c->at == copy.c->n;
 	(void)copy.fn(copy.arg, NULL);
 }
 

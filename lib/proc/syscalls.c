@@ -110,6 +110,7 @@ static const struct call allowed[] = {
 	{"fsync", Q},
 	{"fdatasync", Q},
 	{"fallocate", Q},
+	{"fadvise64", Q},
 	{"renameat", Q},
 	{"renameat2", Q},
 	{"unlinkat", Q},
