@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * postern dkim new|list|rotate: the keys that mail is signed with.
+ * postern dkim new|rotate: the keys that mail is signed with.
  *
  * Keys live as STATE/dkim/DOMAIN/SELECTOR.pem, where the configuration finds them
  * by itself. Two are made at once: RSA because every receiver knows it,
@@ -18,7 +18,6 @@
 #include "cmd/daemon.h"
 #include "cmd/dkim.h"
 #include "cmd/key_files.h"
-#include "cmd/table.h"
 #include "dkim/key.h"
 #include "lib/mail/address.h"
 #include "lib/proc/sandbox.h"
@@ -60,35 +59,20 @@ failed(struct buf *path, const char *why)
 
 /* ---- names ---- */
 
-/* "mail-202611": first label of our host name, and month; every server has keys of its own. */
-static void
-default_selector(const struct config *c, struct buf *out)
-{
-	struct str host = c->hostname, label;
-	struct buf date = BUF(64);
-
-	if (!str_cut(&host, '.', &label) || label.n == 0 || label.p[0] == '[')
-		label = STR("mail");
-	time_format_rfc3339(&date, time_wall_ms());
-	buf_add(out, label);
-	buf_addc(out, '-');
-	buf_add(out, str_sub(buf_str(&date), 0, 4));
-	buf_add(out, str_sub(buf_str(&date), 5, 2));
-	buf_free(&date);
-}
-
-/* The same, and "-2", "-3" behind it if there are keys of that name in whatever state. */
-static void
+/* As dkim-selector has it, and "-2", "-3" behind it if there are keys of that name in whatever state. */
+static bool
 free_selector(struct job *j, struct buf *out)
 {
 	size_t plain;
 
-	default_selector(j->config, out);
+	if (!config_selector(j->config, time_wall_ms(), out))
+		return false;
 	plain = out->n;
 	for (unsigned n = 2; key_files_have(buf_z(&j->folder), buf_z(out)) && n < 100; n++) {
 		buf_truncate(out, plain);
 		buf_addf(out, "-%u", n);
 	}
+	return true;
 }
 
 static bool
@@ -96,15 +80,15 @@ name_keys(struct job *j, const char *selector)
 {
 	struct made *rsa = &j->keys[0], *ed25519 = &j->keys[1];
 	struct buf   wanted = BUF(DOMAIN_MAX);
-	bool         ok;
+	bool         ok = true;
 
 	rsa->type = KEY_RSA;
 	ed25519->type = KEY_ED25519;
 	if (selector != NULL)
 		buf_addz(&wanted, selector);
 	else
-		free_selector(j, &wanted);
-	ok = domain_canonical(&rsa->selector, buf_str(&wanted));
+		ok = free_selector(j, &wanted);
+	ok = ok && domain_canonical(&rsa->selector, buf_str(&wanted));
 	buf_add(&ed25519->selector, buf_str(&rsa->selector));
 	buf_addc(&ed25519->selector, 'e');
 	for (size_t i = 0; i < ARRAY_LEN(j->keys); i++)
@@ -364,7 +348,9 @@ make_keys(struct job *j, const char *selector)
 	buf_addz(&j->folder, "/dkim/");
 	buf_add(&j->folder, buf_str(&j->domain));
 	if (!name_keys(j, selector))
-		return cmd_usage(j->c, "a selector is a name of letters, digits and hyphens");
+		return cmd_usage(j->c, selector != NULL
+		                               ? "a selector is a name of letters, digits and hyphens"
+		                               : "dkim-selector makes no name here: say --selector");
 	/* Without such an account nobody can be the daemon but who runs this. */
 	if (!account_find(j->config->user_account, &j->account, &why))
 		j->account.change = false;
@@ -408,113 +394,6 @@ static int new (struct job *j, const char *ending)
 	if ((j->config = cmd_load(j->c)) == NULL)
 		return CMD_CONFIG;
 	return make_and_tell(j, selector);
-}
-
-static int64_t
-age_of(struct str path)
-{
-	struct stat st;
-	char       *z = str_dup(path);
-	int64_t     age = stat(z, &st) == 0 ? time_wall_ms() - (int64_t)st.st_mtime * 1000 : 0;
-
-	free(z);
-	return age > 0 ? age : 0;
-}
-
-static void
-list_json(const struct dkim_conf *d, const struct dkim_key_conf *k, unsigned bits,
-          const char *state)
-{
-	struct buf  out = BUF(4 * PATH_LIMIT);
-	struct json json = {.out = &out};
-
-	json_open(&json, NULL, '{');
-	json_str(&json, "domain", d->domain);
-	json_str(&json, "selector", k->selector);
-	json_str(&json, "type", key_type_name(k->type));
-	json_int(&json, "bits", bits);
-	json_str(&json, "file", k->path);
-	json_str(&json, "state", str_of(state));
-	json_int(&json, "age_s", age_of(k->path) / 1000);
-	json_close(&json, '}');
-	puts(buf_z(&out));
-	buf_free(&out);
-}
-
-struct listing {
-	struct job   *j;
-	struct table *table;
-	size_t        n;
-};
-
-static void
-list_key(struct listing *l, const struct dkim_conf *d, const struct dkim_key_conf *k,
-         const char *state)
-{
-	struct buf  why = BUF(1024), bits_text = BUF(32), age_text = BUF(32);
-	struct key *key = key_load(k->pem, &why);
-	unsigned    bits = key != NULL ? key_bits(key) : 0;
-
-	l->n++;
-	if (l->j->c->json) {
-		list_json(d, k, bits, state);
-	} else {
-		buf_addn(&bits_text, bits);
-		buf_addn(&age_text, (uint64_t)age_of(k->path));
-		table_add(l->table,
-		          (struct str[]){d->domain, k->selector, str_of(state),
-		                         key_type_name(key != NULL ? key_type(key) : k->type),
-		                         buf_str(&bits_text), buf_str(&age_text), k->path});
-	}
-	key_destroy(key);
-	buf_free(&why);
-	buf_free(&bits_text);
-	buf_free(&age_text);
-}
-
-/* A key that does not sign: made and not yet active, or retired. */
-static void
-list_idle(void *arg, const struct key_file *f)
-{
-	struct listing      *l = arg;
-	struct dkim_conf     d = {.domain = f->domain};
-	struct dkim_key_conf k = {.selector = f->selector, .path = f->path, .pem = f->pem};
-	const char          *state = "new";
-
-	if (f->state == KEY_FILE_ACTIVE)
-		return;
-	if (f->state == KEY_FILE_RETIRED)
-		state = key_file_needed_s(l->j->config, f) > 0 ? "retiring" : "revoked";
-	list_key(l, &d, &k, state);
-}
-
-static int
-list(struct job *j)
-{
-	static const struct column columns[] = {
-		{"domain", "DOMAIN", SHOW_TEXT, false}, {"selector", "SELECTOR", SHOW_TEXT, true},
-		{"state", "STATE", SHOW_TEXT, true},    {"type", "TYPE", SHOW_TEXT, true},
-		{"bits", "BITS", SHOW_NUMBER, true},    {"age_ms", "AGE", SHOW_SPAN_MS, true},
-		{"file", "FILE", SHOW_TEXT, false},
-	};
-	struct listing l = {.j = j};
-
-	if (!cmd_end(j->c))
-		return CMD_USAGE;
-	if ((j->config = cmd_load(j->c)) == NULL)
-		return CMD_CONFIG;
-	if (!j->c->json)
-		l.table = table_create(columns, ARRAY_LEN(columns));
-	for (size_t i = 0; i < j->config->n_dkim; i++)
-		for (size_t k = 0; k < j->config->dkim[i].n_keys; k++)
-			list_key(&l, &j->config->dkim[i], &j->config->dkim[i].keys[k], "active");
-	key_files_each(j->config, list_idle, &l);
-	if (l.table != NULL)
-		table_finish(l.table);
-	if (l.n == 0 && !j->c->json)
-		cmd_error("dkim", "there is no key: mail goes out unsigned",
-		          "`postern dkim new DOMAIN` makes some");
-	return l.n > 0 ? CMD_OK : CMD_NOTHING;
 }
 
 static void
@@ -572,7 +451,7 @@ cmd_dkim(struct cmd *c)
 	else if (verb != NULL && strcmp(verb, "retire") == 0)
 		code = dkim_retire(c);
 	else if (verb != NULL && strcmp(verb, "list") == 0)
-		code = list(&j);
+		code = dkim_list(c);
 	else if (verb != NULL && strcmp(verb, "test") == 0)
 		code = dkim_test(c);
 	else

@@ -18,7 +18,14 @@ void dkim_tell_daemon(struct cmd *c);
 int dkim_activate(struct cmd *c);
 int dkim_retire(struct cmd *c);
 
-/* `test FILE`, likewise. */
+/*
+ * Does a check of the doctor, by its id, have to pass before a new key may sign: is it about what
+ * DNS shows of it?
+ */
+bool dkim_is_needed(const char *id);
+
+/* `list` and `test FILE`, likewise. */
+int dkim_list(struct cmd *c);
 int dkim_test(struct cmd *c);
 
 #endif

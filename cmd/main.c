@@ -32,10 +32,11 @@ static const struct verb verbs[] = {
 	{"user", cmd_user, "add NAME [--from PATTERN] [--password-file FILE|-] | list | rm NAME", "who may log in",
 	 "add makes a password and shows it once, unless --password-file gives one. --from limits what the\n"
 	 "user may send as (ann@example.com, *@example.com); give it again for a second pattern.\n"},
-	{"dkim", cmd_dkim, "new DOMAIN [--selector S] | list | rotate DOMAIN | activate DOMAIN | retire DOMAIN SELECTOR | test FILE", "keys that sign mail, and their DNS records",
+	{"dkim", cmd_dkim, "new DOMAIN [--selector S] | list [--offline] | rotate DOMAIN | activate DOMAIN | retire DOMAIN SELECTOR | test FILE", "keys that sign mail, and their DNS records",
 	 "new makes an RSA and an Ed25519 key in the state folder and prints the records to publish.\n"
-	 "Without --selector they are called HOST-YYYYMM and HOST-YYYYMMe. rotate makes keys that do not sign yet;\n"
+	 "Without --selector they are called as dkim-selector has it, HOST-YYYYMM and HOST-YYYYMMe. rotate makes keys that do not sign yet;\n"
 	 "activate lets them sign, and retires the old ones, once every name server shows their records.\n"
+	 "list shows each key as new, published (DNS has it), active, retiring (its record is still needed) or revoked.\n"
 	 "test signs the message in FILE and shows its canonical form, octet by octet.\n"},
 	{"dns", cmd_dns, "[DOMAIN] [--format zone|panel|json|terraform] [--diff] [--zone] [--source IP] [--resolver IP@PORT]",
 	 "the DNS records that your domains and this host need, each present, missing or different",

@@ -128,6 +128,7 @@ struct config {
 	struct str saslauthd;              /* socket path; empty: the users file */
 
 	bool       dkim_sign;
+	struct str dkim_selector; /* of new keys, with %h, %Y, %m, %d */
 	struct str spool, state, control;
 
 	enum resolver_kind resolver;
@@ -151,6 +152,12 @@ struct config {
 	struct str user_account;
 	unsigned smtpd_count, delivery_count, auth_count; /* 0 in the file: by the cores */
 };
+
+/*
+ * Append the selector of keys that are made now, in canonical form. False if the template and this
+ * host's name make none.
+ */
+bool config_selector(const struct config *c, int64_t now_ms, struct buf *out) MUST_USE;
 
 bool config_is_capture(const struct config *c); /* no domains: hold everything */
 

@@ -196,7 +196,7 @@ const char       *conf_row_name(const void *rows, size_t i); /* for conf_nearest
 
 extern const struct kind kind_flag, kind_choice, kind_count, kind_port, kind_span, kind_size, kind_rate;
 extern const struct kind kind_name, kind_path, kind_spans;
-extern const struct kind kind_hostname, kind_domains, kind_from, kind_user, kind_users, kind_pwcheck;
+extern const struct kind kind_hostname, kind_domains, kind_from, kind_user, kind_users, kind_pwcheck, kind_selector;
 extern const struct kind kind_listen, kind_trust, kind_tls, kind_resolver;
 extern const struct kind kind_dkim, kind_dkim_key, kind_dkim_canon;
 extern const struct kind kind_route, kind_via, kind_direct, kind_secret, kind_bind, kind_ca, kind_outbound;

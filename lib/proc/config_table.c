@@ -89,6 +89,8 @@ const struct row conf_rows[] = {
 	 .help = "sign mail with DKIM: on or off"},
 	{.name = "dkim", .kind = &kind_dkim, .least = 1, .roles = S_ | D_ | K_, .flags = ROW_REPEAT, .block = dkim_rows,
 	 .help = "DOMAIN { key SELECTOR FILE.pem ... }; default: the keys in the state folder"},
+	{.name = "dkim-selector", .kind = &kind_selector, .def = "%h-%Y%m", .least = 1, .most = 1,
+	 .help = "name of new keys: %h is the short host name, %Y %m %d the date; each server has keys of its own"},
 	{.name = "route", .kind = &kind_route, .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT, .block = route_rows,
 	 .help = "DOMAIN|* { via HOST:PORT tls  user NAME  password SECRET }, or { direct }"},
 	{.name = "spool", .kind = &kind_path, .at = C(spool), .def = "/var/spool/postern", .least = 1, .most = 1, .flags = ROW_RESTART,

@@ -128,3 +128,21 @@ def test_seed_case():
             forged = b"From: Boss <boss@sender.example>\r\n" + got
             assert not any(verify.dkimpy_says(forged, w.nsd)) and all(row[3] != "pass" for row in verify.mail_dkim(forged, w.nsd))
             assert verify.opendkim(forged, w.nsd) is None or not verify.opendkim_passes(forged, w.nsd)
+
+
+def test_selector_template():
+    """`dkim-selector` names new keys, by host and date; a second pair of a month gets a number"""
+    p = Postern(HOST)
+    try:
+        def made(config, code=0):
+            p.configure(config)
+            r = p.run("dkim", "new", "sender.example", "--json", check=code)
+            return [json.loads(line)["selector"] for line in r.stdout.splitlines()] if code == 0 else r.stderr
+        month = subprocess.run(["date", "-u", "+%Y%m"], capture_output=True, text=True).stdout.strip()
+        assert made(HOST) == [f"mail-{month}", f"mail-{month}e"]
+        assert made(HOST) == [f"mail-{month}-2", f"mail-{month}-2e"]
+        assert made(HOST + "dkim-selector k%Y-%h") == [f"k{month[:4]}-mail", f"k{month[:4]}-maile"]
+        assert made("hostname bücher.sender.example\ndomains sender.example\ndkim-selector %h")[0] == "xn--bcher-kva"
+        assert "makes no selector" in made(HOST + "dkim-selector %x", 78)
+    finally:
+        p.close()

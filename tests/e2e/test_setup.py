@@ -168,6 +168,10 @@ def test_rotation():
             rows = [json.loads(line) for line in t.postern.run("dkim", "list", "--json", check=0).stdout.splitlines()]
             return {r["selector"]: r["state"] for r in rows}
 
+        def dns():
+            rows = [json.loads(line) for line in t.postern.run("dkim", "list", "--json", check=0).stdout.splitlines()]
+            return {r["selector"]: r["dns"] for r in rows}
+
         def signed_by():
             t.gmail.messages.clear()
             assert t.send() == "250"
@@ -181,7 +185,14 @@ def test_rotation():
         refused = t.postern.run("dkim", "activate", HOME)
         assert refused.returncode == 1 and "not published" in refused.stderr, refused.stderr
         assert signed_by() == old and all(states()[s] == "new" for s in fresh)
+        assert all(dns()[s] == "right" for s in old) and all(dns()[s] == "missing" for s in fresh), dns()
+        t.publish(home + "\n" + zone_lines(made).replace("p=MII", "p=MIJ"), reverse)
+        assert sorted(dns()[s] for s in fresh) == ["differs", "right"] and sorted(states()[s] for s in fresh) == ["new", "published"], dns()
+        assert t.postern.run("dkim", "activate", HOME).returncode == 1
         t.publish(home + "\n" + zone_lines(made), reverse)
+        assert all(states()[s] == "published" for s in fresh), states()
+        off = t.postern.run("dkim", "list", "--offline", check=0).stdout
+        assert off.count(" new ") == 2 and off.count(" ? ") == 4 and "published" not in off, off
         t.postern.run("dkim", "activate", HOME, check=0)
         assert states() == {**{s: "retiring" for s in old}, **{s: "active" for s in fresh}}, states()
         assert signed_by() == fresh

@@ -71,6 +71,7 @@ static const struct {
 	{"limit-connections", "7", "7", ""},
 	{"limit-commands", "0", "0", ""},
 	{"limit-auth-failures", "5", "5", ""},
+	{"dkim-selector", "s-1", "s-1", ""},
 	{"bulk-after", "0", "0", ""},
 	{"received-client", "none", "none", ""},
 	{"log", "json", "json", ""},
