@@ -30,21 +30,20 @@ static void
 judge_cert(struct exam *e, struct finding *f, const struct tls_conf *t, bool *covers)
 {
 	struct tls_pair    pair = {t->cert_pem, t->key_pem};
-	struct tls_server *server;
+	struct tls_server *server = NULL;
 	struct buf         names = BUF(TEXT_LIMIT), why = BUF(TEXT_LIMIT);
 	int64_t            until = 0;
 
-	if (!tls_pair_check(&pair, &until, &names, &why)) {
+	if (!tls_pair_check(&pair, &until, &names, &why) ||
+	    (server = tls_server_create(&pair, 1, &why)) == NULL) {
 		finding_say(f, CHECK_FAIL, "the certificate %.*s is of no use: %s", S(t->cert_path),
 		            buf_z(&why));
 	} else {
 		finding_see(f, buf_str(&names));
 		judge_usable(f, t, until);
-		server = tls_server_create(&pair, 1, &why);
-		*covers = *covers ||
-		          (server != NULL && tls_server_covers(server, e->config->hostname));
-		tls_server_unref(server);
+		*covers = *covers || tls_server_covers(server, e->config->hostname);
 	}
+	tls_server_unref(server);
 	buf_free(&names);
 	buf_free(&why);
 }

@@ -44,7 +44,7 @@ site_unref(struct site *s)
 }
 
 static struct tls_server *
-make_tls(const struct config *c)
+make_tls(const struct server *sv, const struct config *c)
 {
 	struct tls_pair   *pairs = mem_array(c->n_tls, sizeof *pairs);
 	struct buf         why = BUF(1024);
@@ -52,7 +52,7 @@ make_tls(const struct config *c)
 
 	for (size_t i = 0; i < c->n_tls; i++)
 		pairs[i] = (struct tls_pair){c->tls[i].cert_pem, c->tls[i].key_pem};
-	if (c->n_tls > 0 && (tls = tls_server_create(pairs, c->n_tls, &why)) == NULL)
+	if (c->n_tls > 0 && (tls = tls_server_create(pairs, c->n_tls, &why)) == NULL && !sv->mute)
 		log_error(ev("config-error"), kv("what", "tls"), kv("why", buf_str(&why)));
 	buf_free(&why);
 	free(pairs);
@@ -66,7 +66,7 @@ server_configure(struct server *sv, struct config *c)
 
 	s->users = 1;
 	s->config = c;
-	s->tls = make_tls(c);
+	s->tls = make_tls(sv, c);
 	s->own_domain = policy_own_domain(c);
 	site_unref(sv->site);
 	sv->site = s;

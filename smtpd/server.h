@@ -51,7 +51,7 @@ struct server {
 	struct buf       envelope; /* the same for envelopes */
 	struct counts    counts;
 	bool             draining;
-	bool             mute; /* nothing it refuses is logged: it stands in for a test of ourselves */
+	bool             mute; /* nothing is logged: it stands in for a test of ourselves */
 	struct timer    *drain_limit;
 	void (*drained)(void *arg);
 	void            *drained_arg;

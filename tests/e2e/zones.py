@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""nsd on a loopback port, serving the zones of one test."""
+"""nsd on a loopback port, serving the zones of one test; and a name server in front of it that is ill."""
 
 import os
 import random
@@ -7,9 +7,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
-SOA = "@ 60 IN SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 5\n@ 60 IN NS ns.{zone}.\nns 60 IN A 127.0.0.1\n"
+SOA = "@ 60 IN SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 5\n@ 60 IN NS ns.{zone}.\nns 60 IN A {address}\n"
 
 
 def free_port(host="127.0.0.1"):
@@ -26,19 +27,40 @@ def free_port(host="127.0.0.1"):
 
 
 class Nsd:
-    """zones: {"a.example": "lines of the zone file"}; `set` and `reload` change them while it runs."""
+    """
+    zones: {"a.example": "lines of the zone file"}; `change` changes them while it runs. `signed` zones get
+    DNSSEC signatures (ldns-signzone with `sign_options`), and `tamper` (zone -> function of the text) then spoils them.
+    """
 
-    def __init__(self, zones):
+    def __init__(self, zones, addresses=("127.0.0.1",), port=None, signed=()):
         self.dir = tempfile.mkdtemp(prefix="e2e-nsd-")
         os.chmod(self.dir, 0o755)
-        self.port = free_port()
+        self.addresses = addresses
+        self.port = port or free_port()
         self.zones = dict(zones)
+        self.keys = {zone: self.make_key(zone) for zone in signed}
+        self.tamper, self.sign_options = {}, ()
         self.process = None
         self.start()
 
+    def make_key(self, zone):
+        made = subprocess.run(["ldns-keygen", "-k", "-a", "ECDSAP256SHA256", zone], cwd=self.dir, check=True, capture_output=True, text=True)
+        return made.stdout.strip()
+
+    def anchor(self, zone):
+        """The trust anchor of a signed zone, as in a file of root keys."""
+        return open(f"{self.dir}/{self.keys[zone]}.key").read()
+
+    def sign(self, zone):
+        path = f"{self.dir}/{zone}.zone"
+        subprocess.run(["ldns-signzone", *self.sign_options, "-o", zone, "-f", path + ".signed", path, self.keys[zone]], cwd=self.dir, check=True, capture_output=True)
+        text = open(path + ".signed").read()
+        with open(path, "w") as f:
+            f.write(self.tamper.get(zone, lambda t: t)(text))
+
     def write(self):
         with open(f"{self.dir}/nsd.conf", "w") as f:
-            f.write(f'server:\n  ip-address: 127.0.0.1@{self.port}\n  zonesdir: "{self.dir}"\n'
+            f.write("server:\n" + "".join(f"  ip-address: {a}@{self.port}\n" for a in self.addresses) + f'  zonesdir: "{self.dir}"\n'
                     f'  username: ""\n  pidfile: "{self.dir}/pid"\n  database: ""\n'
                     f'  zonelistfile: "{self.dir}/list"\n  xfrdfile: ""\n  logfile: "{self.dir}/log"\n'
                     f'  server-count: 1\n  hide-version: yes\n  xfrdir: "{self.dir}"\n'
@@ -47,7 +69,9 @@ class Nsd:
                 f.write(f'zone:\n  name: "{zone}"\n  zonefile: "{zone}.zone"\n')
         for zone, lines in self.zones.items():
             with open(f"{self.dir}/{zone}.zone", "w") as f:
-                f.write(f"$ORIGIN {zone}.\n" + SOA.format(zone=zone) + lines + "\n")
+                f.write(f"$ORIGIN {zone}.\n" + SOA.format(zone=zone, address=self.addresses[0]) + lines + "\n")
+            if zone in self.keys:
+                self.sign(zone)
 
     def start(self):
         self.write()
@@ -58,7 +82,7 @@ class Nsd:
         question = dns.message.make_query(next(iter(self.zones)), "SOA")
         for _ in range(100):
             try:
-                dns.query.udp(question, "127.0.0.1", port=self.port, timeout=0.2)
+                dns.query.udp(question, self.addresses[0], port=self.port, timeout=0.2)
                 return
             except Exception:
                 time.sleep(0.05)
@@ -88,9 +112,84 @@ class Nsd:
         import dns.query
         if isinstance(name, bytes):
             name = name.decode()
-        answer = dns.query.udp(dns.message.make_query(name, "TXT"), "127.0.0.1", port=self.port, timeout=3)
+        answer = dns.query.udp(dns.message.make_query(name, "TXT"), self.addresses[0], port=self.port, timeout=3)
         for rrset in answer.answer:
             for rdata in rrset:
                 if rdata.rdtype == 16:
                     return b"".join(rdata.strings)
         return None
+
+
+class IllServer:
+    """
+    A name server on loopback before an Nsd. `ills` is [(end of a name, type or None, what is wrong)]: "silent",
+    "servfail", "refused", "garbage", "late" (1 s after the first time, as from a resolver that has to find out),
+    "lie" (another name in the question); what none of them is about is passed on.
+    """
+
+    def __init__(self, nsd, ills):
+        self.nsd, self.ills = nsd, ills
+        self.asked, self.first = [], {}
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", free_port()))
+        self.port = self.socket.getsockname()[1]
+        self.tcp = socket.socket()
+        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.tcp.bind(("127.0.0.1", self.port))
+        self.tcp.listen(100)
+        threading.Thread(target=self.serve_udp, daemon=True).start()
+        threading.Thread(target=self.serve_tcp, daemon=True).start()
+
+    def close(self):
+        self.socket.close()
+        self.tcp.close()
+
+    def answer(self, octets):
+        """The octets that go back, or None."""
+        import dns.message
+        import dns.query
+        import dns.rcode
+        import dns.rdatatype
+        question = dns.message.from_wire(octets)
+        name = question.question[0].name.to_text().rstrip(".").lower()
+        kind = dns.rdatatype.to_text(question.question[0].rdtype)
+        self.asked.append((name, kind))
+        ill = next((what for end, type, what in self.ills if name.endswith(end) and type in (None, kind)), None)
+        if ill == "silent":
+            return None
+        if ill == "garbage":
+            return octets[:2] + b"\x81\x80" + os.urandom(40)
+        if ill == "late":
+            time.sleep(max(0, self.first.setdefault((name, kind), time.time()) + 1 - time.time()))
+        if ill in ("servfail", "refused"):
+            reply = dns.message.make_response(question)
+            reply.set_rcode(dns.rcode.SERVFAIL if ill == "servfail" else dns.rcode.REFUSED)
+            return reply.to_wire()
+        reply = dns.query.udp(question, self.nsd.addresses[0], port=self.nsd.port, timeout=3)
+        if ill == "lie":
+            reply.question[0].name = dns.name.from_text("liar.example.")
+        return reply.to_wire()
+
+    def serve_udp(self):
+        while True:
+            try:
+                octets, peer = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            threading.Thread(target=self.one_udp, args=(octets, peer), daemon=True).start()
+
+    def one_udp(self, octets, peer):
+        try:
+            reply = self.answer(octets)
+            if reply:
+                self.socket.sendto(reply, peer)
+        except Exception:
+            pass  # no answer is an answer, too
+
+    def serve_tcp(self):
+        while True:
+            try:
+                connection, _ = self.tcp.accept()
+            except OSError:
+                return
+            connection.close()  # long answers are no illness: they are asked of nsd itself

@@ -191,6 +191,33 @@ static const struct {
 	{"parked list", "2.0.0.127", "2.0.0.127.zen.spamhaus.org A 203.0.113.1\n10.2.0.192.zen.spamhaus.org A 203.0.113.1", "dnsbl.ip", CHECK_SKIP},
 	{"asked too much", "2.0.0.127", "10.2.0.192.zen.spamhaus.org A 127.255.255.255", "dnsbl.ip", CHECK_SKIP},
 };
+
+/* What is changed in the configuration; "": nothing. */
+enum change { ADKIM_PARENT, NO_KEY, SHORT_NAME, HELO_ADDRESS, HELO_OTHER, TRUST_ALL, NAT };
+
+static const struct {
+	const char       *name;
+	enum change       change;
+	const char       *without, *with, *id;
+	enum check_status want;
+} configs[] = {
+	{"key of the parent", ADKIM_PARENT, "_dmarc", "_dmarc.sub.s.example TXT v=DMARC1; p=reject", "dmarc.align", CHECK_PASS},
+	{"key of the parent, adkim=s", ADKIM_PARENT, "_dmarc", "_dmarc.sub.s.example TXT v=DMARC1; p=reject; adkim=s\nsub.s.example TXT v=spf1 ip4:192.0.2.10 ip6:2001:db8::7 -all", "dmarc.align", CHECK_WARN},
+	{"key of the parent, adkim=s, no SPF", ADKIM_PARENT, "_dmarc", "_dmarc.sub.s.example TXT v=DMARC1; p=reject; adkim=s", "dmarc.align", CHECK_FAIL},
+	{"key of the parent, DMARC silent", ADKIM_PARENT, "_dmarc", "_dmarc.sub.s.example TIMEOUT", "dmarc.align", CHECK_SKIP},
+	{"no key", NO_KEY, "", "", "dkim.key", CHECK_FAIL},
+	{"no key", NO_KEY, "", "", "dmarc.align", CHECK_WARN},
+	{"no key, no SPF", NO_KEY, "s.example TXT", "", "dmarc.align", CHECK_FAIL},
+	{"name without domain", SHORT_NAME, "", "", "host.name", CHECK_FAIL},
+	{"name without domain", SHORT_NAME, "", "", "msgid", CHECK_WARN},
+	{"an address in EHLO", HELO_ADDRESS, "", "", "host.name", CHECK_WARN},
+	{"an address in EHLO", HELO_ADDRESS, "", "", "ehlo.resolves", CHECK_NOTE},
+	{"another name in EHLO", HELO_OTHER, "", "", "ehlo.stable", CHECK_WARN},
+	{"another name in EHLO", HELO_OTHER, "", "", "ehlo.match", CHECK_WARN},
+	{"all the world is trusted", TRUST_ALL, "", "", "relay.nets", CHECK_FAIL},
+	{"behind NAT", NAT, "", "", "src.public", CHECK_WARN},
+	{"behind NAT", NAT, "", "", "ptr.exists", CHECK_SKIP},
+};
 /* clang-format on */
 
 struct fixture {
@@ -301,36 +328,92 @@ examine(const struct fixture *x, struct answers *a)
 	return e;
 }
 
+struct row {
+	const char       *name, *without, *with, *id;
+	enum check_status want;
+};
+
+static void
+check_row(const struct fixture *x, const struct row *row)
+{
+	struct answers    a;
+	struct exam       e;
+	struct finding   *f;
+	char              name[200];
+	size_t            found = 0;
+	enum check_status worst = CHECK_PASS;
+
+	answers_init(&a);
+	/* what only one server says must come before what all say */
+	add_lines(x, &a, str_of(row->with), STR_NONE);
+	add_lines(x, &a, STR(good), str_of(row->without));
+	e = examine(x, &a);
+	assert_true(exam_run(&e));
+	LIST_EACH(&e.findings, f, struct finding, link)
+		if (strcmp(f->id, row->id) == 0) {
+			found++;
+			worst = f->status > worst ? f->status : worst;
+			assert_true(f->why.n > 0);
+		}
+	snprintf(name, sizeof name, "%s: %s", row->name, row->id);
+	check_int(name, found > 0, 1);
+	check_text(name, str_of(check_status_name(worst)), check_status_name(row->want));
+	exam_free(&e);
+	facts_destroy(e.facts);
+	answers_free(&a);
+}
+
 static void
 test_criteria(void **state)
 {
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		check_row(*state, &(struct row){rows[i].name, rows[i].without, rows[i].with,
+		                                rows[i].id, rows[i].want});
+}
+
+static void
+apply(struct fixture *x, enum change change)
+{
+	switch (change) {
+	case ADKIM_PARENT:
+		x->domain = STR("sub.s.example");
+		break;
+	case NO_KEY:
+		x->config.n_dkim = 0;
+		break;
+	case SHORT_NAME:
+		x->config.hostname = STR("mail");
+		break;
+	case HELO_ADDRESS:
+		x->config.outbound.helo = STR("[192.0.2.10]");
+		break;
+	case HELO_OTHER:
+		x->config.outbound.helo = STR("out.s.example");
+		break;
+	case TRUST_ALL:
+		x->trust.net = (struct cidr){.addr = {.family = 4}};
+		break;
+	case NAT:
+		assert_true(addr_parse(STR("10.1.2.3"), &x->sources[0]));
+		break;
+	}
+}
+
+static void
+test_configurations(void **state)
+{
 	const struct fixture *x = *state;
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct answers    a;
-		struct exam       e;
-		struct finding   *f;
-		char              name[200];
-		size_t            found = 0;
-		enum check_status worst = CHECK_PASS;
+	for (size_t i = 0; i < ARRAY_LEN(configs); i++) {
+		struct fixture changed = *x;
 
-		answers_init(&a);
-		/* what only one server says must come before what all say */
-		add_lines(x, &a, str_of(rows[i].with), STR_NONE);
-		add_lines(x, &a, STR(good), str_of(rows[i].without));
-		e = examine(x, &a);
-		assert_true(exam_run(&e));
-		LIST_EACH(&e.findings, f, struct finding, link)
-			if (strcmp(f->id, rows[i].id) == 0) {
-				found++;
-				worst = f->status > worst ? f->status : worst;
-			}
-		snprintf(name, sizeof name, "%s: %s", rows[i].name, rows[i].id);
-		check_int(name, found > 0, 1);
-		check_text(name, str_of(check_status_name(worst)), check_status_name(rows[i].want));
-		exam_free(&e);
-		facts_destroy(e.facts);
-		answers_free(&a);
+		changed.config.dkim = &changed.dkim;
+		changed.config.listens = changed.listens;
+		changed.config.trusts = &changed.trust;
+		apply(&changed, configs[i].change);
+		check_row(&changed,
+		          &(struct row){configs[i].name, configs[i].without, configs[i].with,
+		                        configs[i].id, configs[i].want});
 	}
 }
 
@@ -397,6 +480,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_criteria),
+		cmocka_unit_test(test_configurations),
 		cmocka_unit_test(test_disk),
 		cmocka_unit_test(test_report),
 	};
