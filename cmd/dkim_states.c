@@ -50,9 +50,11 @@ collect(void *arg, const struct key_file *f)
 	if (!str_eq(f->domain, x->domain) || f->state == KEY_FILE_RETIRED || *n == KEYS_MAX)
 		return;
 	key = key_load(f->pem, &why);
-	list[(*n)++] = (struct dkim_key_conf){copy(f->selector), copy(f->path),
-	                                      key != NULL ? key_type(key) : KEY_UNKNOWN,
-	                                      copy(f->pem)};
+	list[(*n)++] = (struct dkim_key_conf){.selector = copy(f->selector),
+	                                      .path = copy(f->path),
+	                                      .type = key != NULL ? key_type(key)
+	                                                          : KEY_UNKNOWN,
+	                                      .pem = copy(f->pem)};
 	key_destroy(key);
 	buf_free(&why);
 }

@@ -5,6 +5,7 @@
 
 #include "auth/auth.h"
 #include "cmd/cmd.h"
+#include "cmd/role_doctor.h"
 #include "delivery/delivery.h"
 #include "dkim/keyd.h"
 #include "lib/proc/wire.h"
@@ -85,6 +86,7 @@ static const struct role_entry roles[] = {
 	{ROLE_QUEUE, queue_main},
 	{ROLE_DELIVERY, delivery_main},
 	{ROLE_KEYD, keyd_main},
+	{ROLE_DOCTOR, role_doctor_main},
 };
 
 static const struct verb *

@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/daemon.h"
+#include "cmd/status_doctor.h"
 #include "lib/proc/control.h"
 #include "lib/util/json.h"
 
@@ -189,6 +190,7 @@ print_json(struct str rows)
 	add_array(&j, "roles", rows, "role");
 	add_array(&j, "trouble", rows, "trouble");
 	add_findings(&j, rows);
+	status_doctor_json(&j, rows);
 	json_close(&j, '}');
 	puts(buf_z(&out));
 	buf_free(&out);
@@ -305,6 +307,7 @@ print_people(struct str rows, bool all)
 	if (next_row(&rest, "daemon", &row))
 		print_daemon(row);
 	print_queue(rows);
+	status_doctor_print(rows);
 	print_table(rows, "trouble", trouble, ARRAY_LEN(trouble));
 	print_table(rows, "listener", listeners, ARRAY_LEN(listeners));
 	print_table(rows, "role", roles, ARRAY_LEN(roles));

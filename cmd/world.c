@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "cmd/door.h"
+#include "doctor/peers.h"
 #include "lib/dns/context.h"
 #include "lib/mail/address.h"
+#include "lib/util/log.h"
 #include "lib/util/mem.h"
 
 enum { LIMIT_MS = 4500, TEXT_MAX = 4096, DNS_PORT = 53 };
@@ -115,13 +117,17 @@ find_sources(struct world *w)
 
 	if (w->n_sources > 0)
 		return;
-	if (o->bind4.family != 0)
+	if (o->public4.family != 0)
+		add_address(&w->sources, &w->n_sources, o->public4);
+	else if (o->bind4.family != 0)
 		add_address(&w->sources, &w->n_sources, o->bind4);
 	else
 		add_route(w, "192.0.2.1");
-	if (!o->ipv6)
+	if (o->ipv6 == IPV6_OFF)
 		return;
-	if (o->bind6.family != 0)
+	if (o->public6.family != 0)
+		add_address(&w->sources, &w->n_sources, o->public6);
+	else if (o->bind6.family != 0)
 		add_address(&w->sources, &w->n_sources, o->bind6);
 	else
 		add_route(w, "2001:db8::1");
@@ -182,7 +188,9 @@ open_resolver(struct world *w)
 			add_address(&w->resolvers, &w->n_resolvers, source.servers[i]);
 	source_free(&source);
 	w->ask = ask_create(&conf, &why);
-	if (w->ask == NULL)
+	if (w->ask == NULL && w->inside)
+		log_error(ev("dns-error"), kv("why", buf_str(&why)));
+	else if (w->ask == NULL)
 		cmd_error("resolver", buf_z(&why), NULL);
 	else
 		ask_set_door(w->ask,
@@ -229,16 +237,35 @@ world_close(struct world *w)
 	config_unref(w->config);
 }
 
+/* Behind NAT others know our address, and it is theirs that counts. */
+static bool
+learn_sources(struct world *w)
+{
+	struct addr seen;
+	bool        learned = false;
+
+	for (size_t i = 0; i < w->n_sources && !w->sources_given; i++)
+		if (!exam_is_public(w->sources[i]) &&
+		    peers_see(&w->exam, w->sources[i].family, &seen) && exam_is_public(seen)) {
+			w->sources[i] = seen;
+			learned = true;
+		}
+	return learned;
+}
+
 static bool
 judge(void *arg)
 {
-	return exam_run(arg);
+	struct world *w = arg;
+	bool          done = exam_run(&w->exam);
+
+	return learn_sources(w) ? exam_run(&w->exam) : done;
 }
 
 void
 world_judge(struct world *w)
 {
-	ask_until(w->ask, judge, &w->exam, LIMIT_MS);
+	ask_until(w->ask, judge, w, LIMIT_MS);
 }
 
 int

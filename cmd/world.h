@@ -19,6 +19,7 @@ struct world {
 	struct str    *domains; /* each in memory of its own */
 	size_t         n_sources, n_domains, n_resolvers;
 	bool           sources_given;
+	bool           inside; /* the daemon: what goes wrong is logged, not told on the terminal */
 };
 
 /*

@@ -5,7 +5,9 @@
 
 #include "delivery/conn.h"
 #include "delivery/destination.h"
+#include "delivery/gate.h"
 #include "delivery/job.h"
+#include "delivery/published.h"
 #include "delivery/setup.h"
 #include "delivery/signer.h"
 #include "delivery/worker.h"
@@ -203,6 +205,42 @@ peer(void *self, enum role_id who, unsigned index, int fd)
 		close(fd);
 }
 
+static void
+tell(struct worker *w, enum wire_id id, const void *msg)
+{
+	role_tell(CONTAINER(w, struct delivery, worker)->role, id, msg);
+}
+
+/* What waits in the queue for a gate is tried again; it finds out which of it may go. */
+static void
+gate_opened(struct worker *w)
+{
+	if (w->queue != NULL)
+		channel_send(w->queue, WIRE_RETRY, &(struct wire_empty){0}, -1);
+}
+
+static void
+key_changed(void *arg, struct str name, struct str key, struct str why)
+{
+	struct delivery *d = arg;
+
+	role_tell(d->role, WIRE_KEY_STATE, &(struct wire_key_state){name, key, why});
+	if (why.n == 0)
+		gate_opened(&d->worker);
+}
+
+static void
+told(void *self, enum wire_id id, const void *msg)
+{
+	struct delivery *d = self;
+
+	if (id != WIRE_GATES ||
+	    !gates_take(d->worker.gates, ((const struct wire_gates *)msg)->rows, d->worker.published))
+		return;
+	destination_forget_hosts(&d->worker);
+	gate_opened(&d->worker);
+}
+
 static struct dns *
 open_resolver(struct delivery *d, const struct config *c)
 {
@@ -241,6 +279,7 @@ take_config(void *self, struct config *c)
 	if (old == NULL || !setup_same_resolver(old->config, c)) {
 		old_dns = w->dns;
 		w->dns = open_resolver(d, c);
+		published_resolver(w->published, w->dns);
 	}
 	destination_retire_all(w, old_dns != NULL);
 	conn_close_idle(w, true);
@@ -278,6 +317,9 @@ start(void *self, struct role *r, struct buf *why)
 	w->loop = role_loop(r);
 	w->job_gone = job_gone;
 	w->signer = signer_create(w->loop);
+	w->gates = gates_create();
+	w->published = published_create(w->loop, key_changed, d);
+	w->tell = tell;
 	d->tick = timer_create_on(w->loop, tick, d);
 	d->drain_end = timer_create_on(w->loop, drain_ended, d);
 	return true;
@@ -322,6 +364,7 @@ stats(void *self, struct buf *rows)
 		{"connections_total", w->count.connections},
 		{"reused_total", w->count.reused},
 		{"lookups_total", w->count.lookups},
+		{"held_total", w->count.held},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -345,6 +388,8 @@ end(struct delivery *d)
 	conn_close_idle(w, true);
 	destination_close_all(w);
 	signer_destroy(w->signer);
+	published_destroy(w->published);
+	gates_destroy(w->gates);
 	for (unsigned i = 0; i < KEYDS_MAX; i++)
 		channel_close(d->keyds[i].channel);
 	dns_close(w->dns);
@@ -358,7 +403,8 @@ int
 delivery_main(unsigned index)
 {
 	static const struct role_hooks hooks = {
-		.start = start, .config = take_config, .peer = peer, .go = go, .drain = drain, .stats = stats};
+		.start = start, .config = take_config, .peer = peer, .go = go, .drain = drain, .stats = stats,
+		.told = told};
 	struct delivery d = {.capacity = 0};
 	int             code = role_run(ROLE_DELIVERY, index, &hooks, &d);
 

@@ -5,6 +5,7 @@
 
 #include "delivery/client.h"
 #include "delivery/conn.h"
+#include "delivery/gate.h"
 #include "delivery/job.h"
 #include "delivery/setup.h"
 #include "lib/net/loop.h"
@@ -248,6 +249,15 @@ found(void *arg, struct hops *hops, unsigned ttl_s, struct reply failure)
 	destination_pump(d);
 }
 
+/* On the way to a smarthost its address counts, not ours. */
+static bool
+may_use_ipv6(const struct destination *d)
+{
+	const struct config *c = d->setup->config;
+
+	return d->route.direct ? gates_ipv6(d->worker->gates, c) : c->outbound.ipv6 != IPV6_OFF;
+}
+
 static void
 look_up(struct destination *d)
 {
@@ -257,7 +267,7 @@ look_up(struct destination *d)
 		.dns = d->worker->dns,
 		.port = d->route.port,
 		.direct = d->route.direct,
-		.ipv6 = c->outbound.ipv6,
+		.ipv6 = may_use_ipv6(d),
 		.private_mx = c->outbound.private_mx,
 		.own = d->setup->own,
 		.n_own = d->setup->n_own,
@@ -451,6 +461,15 @@ destination_retire_all(struct worker *w, bool resolver)
 
 	LIST_EACH(&w->all, d, struct destination, all)
 		retire(d, resolver);
+}
+
+void
+destination_forget_hosts(struct worker *w)
+{
+	struct destination *d;
+
+	LIST_EACH(&w->all, d, struct destination, all)
+		d->hops_until_ms = 0;
 }
 
 void

@@ -70,6 +70,9 @@ void destination_retire_all(struct worker *w, bool resolver);
 /* How long `j` has waited for DNS here. */
 int64_t destination_dns_ms(const struct destination *d, const struct job *j);
 
+/* Hosts are looked up anew for what comes next: IPv6 may be used now, or no longer. */
+void destination_forget_hosts(struct worker *w);
+
 void destination_tick(struct worker *w);      /* drop those that rested long enough */
 void destination_free_room(struct worker *w); /* a connection has ended: serve the starved */
 void destination_close_all(struct worker *w);

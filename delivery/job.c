@@ -7,8 +7,11 @@
 
 #include "delivery/conn.h"
 #include "delivery/destination.h"
+#include "delivery/gate.h"
 #include "delivery/setup.h"
 #include "delivery/signer.h"
+#include "delivery/suspect.h"
+#include "lib/mail/ids.h"
 #include "lib/proc/channel.h"
 #include "lib/util/mem.h"
 #include "lib/util/time.h"
@@ -18,6 +21,7 @@ enum {
 	TOTAL_LIMIT_MS = 60 * 60 * 1000, /* a server that takes an octet a minute gets no more */
 	OUTCOME_MAX = 1536 * 1024,
 	REPLY_HEAD = 15, /* "550 5.255.255 " and the line's end */
+	SUSPECT_MS = 10 * 1000, /* one in so long is told; the supervisor knows how often is enough */
 };
 
 static size_t
@@ -43,6 +47,7 @@ job_free(struct job *j)
 	struct worker *w = j->worker;
 
 	signer_cancel(j->signing);
+	published_leave(w->published, &j->gate);
 	list_remove(&w->jobs, &j->all);
 	w->held_bytes -= j->memory_n;
 	mail_free(&j->mail);
@@ -89,6 +94,43 @@ add_replies(struct buf *out, const struct mail *m)
 	}
 }
 
+static struct str
+sender_domain(const struct envelope *env)
+{
+	size_t n = env->from.n;
+
+	while (n > 0 && env->from.p[n - 1] != '@')
+		n--;
+	return env->header_from.n > 0 ? env->header_from : str_skip(env->from, n);
+}
+
+/* Has somebody refused it for what our checks look at? One such reply of a mail is enough. */
+static void
+look_for_suspects(struct job *j)
+{
+	struct worker *w = j->worker;
+	const char    *checks = NULL;
+	struct reply   r = {0};
+	struct buf     id = BUF(ID_TEXT + 3);
+	int64_t        now = time_mono_ms();
+
+	if (w->tell == NULL || j->mta.n == 0 || now < w->suspect_ms)
+		return;
+	for (size_t i = 0; i < j->mail.n && checks == NULL; i++)
+		checks = suspect_checks(r = mail_reply(&j->mail, i));
+	if (checks == NULL)
+		return;
+	w->suspect_ms = now + SUSPECT_MS;
+	id_format(&id, j->id);
+	w->tell(w, WIRE_SUSPECT,
+	        &(struct wire_suspect){.only = str_of(checks),
+	                               .domain = sender_domain(&j->env),
+	                               .id = buf_str(&id),
+	                               .mx = buf_str(&j->mta),
+	                               .reply = r.text});
+	buf_free(&id);
+}
+
 void
 job_done(struct job *j)
 {
@@ -103,6 +145,7 @@ job_done(struct job *j)
 	o.facts = buf_str(&j->facts);
 	o.dkim = buf_str(&j->dkim);
 	count(j->worker, &j->mail);
+	look_for_suspects(j);
 	if (j->worker->queue != NULL)
 		channel_send(j->worker->queue, WIRE_OUTCOME, &o, -1);
 	buf_free(&replies);
@@ -228,21 +271,58 @@ refuse(struct job *j, struct str list)
 	job_fail(j, r, SCOPE_MESSAGE);
 }
 
+static void
+sign(struct job *j, const struct gate_pass *pass)
+{
+	struct signer_request r = {.id = j->id,
+	                           .config = j->setup->config,
+	                           .env = &j->env,
+	                           .body = j->mail.body,
+	                           .fd = j->mail.fd,
+	                           .size = j->mail.size,
+	                           .keys = pass->keys,
+	                           .unsigned_why = pass->unsigned_why,
+	                           .again = j->mail.n < j->env.n_rcpts};
+
+	j->signing = signer_start(j->worker->signer, &r, signed_, j);
+}
+
+/* Comes again when keys have been looked up; each key is asked for within seconds. */
+static void
+pass_gate(void *arg)
+{
+	struct job      *j = arg;
+	struct worker   *w = j->worker;
+	struct route     route = route_find(j->setup->config, j->lane);
+	struct gate_pass pass;
+
+	switch (gate_try(w->gates, w->published, j->setup->config, &j->env, &route, &pass)) {
+	case GATE_OPEN:
+		sign(j, &pass);
+		break;
+	case GATE_WAIT:
+		j->gate = (struct published_wait){.fn = pass_gate, .arg = j};
+		published_wait(w->published, &j->gate);
+		break;
+	case GATE_HOLD:
+		w->count.held++;
+		job_fail(j, pass.reply, SCOPE_GATE);
+		break;
+	}
+	gate_pass_free(&pass);
+}
+
 void
 job_start(struct worker *w, const struct wire_lease *l, int fd)
 {
-	struct job           *j = create(w, l);
-	struct signer_request r = {.id = j->id, .config = j->setup->config, .env = &j->env, .size = l->size};
+	struct job *j = create(w, l);
 
 	j->mail.fd = fd;
 	if (j->env.n_rcpts == 0 || !parse_targets(j, l->rcpts) || (fd < 0 && j->mail.body.n != l->size)) {
 		refuse(j, l->rcpts);
 		return;
 	}
-	r.body = j->mail.body;
-	r.fd = fd;
-	r.again = j->mail.n < j->env.n_rcpts;
-	j->signing = signer_start(w->signer, &r, signed_, j);
+	pass_gate(j);
 }
 
 static void

@@ -2,12 +2,13 @@
 /*
  * job - one lease: a part of a message, from the queue's frame to its OUTCOME.
  *
- *     lease -> signature -> waits at its destination -> a connection carries it -> outcome
+ *     lease -> gate -> signature -> waits at its destination -> a connection carries it -> outcome
  */
 #ifndef DELIVERY_JOB_H
 #define DELIVERY_JOB_H
 
 #include "delivery/mail.h"
+#include "delivery/published.h"
 #include "lib/proc/wire.h"
 #include "lib/util/list.h"
 
@@ -25,6 +26,7 @@ struct job {
 	struct destination *destination; /* NULL: not there yet */
 	struct conn        *conn;        /* carries it now */
 	struct signing     *signing;
+	struct published_wait gate; /* the keys are being looked up */
 	uint64_t            id, token;
 	uint32_t            part;
 	struct str          lane;

@@ -371,8 +371,12 @@ start(struct entry *e, const struct signer_request *r)
 {
 	struct signer          *s = e->signer;
 	struct buf              why = BUF(512);
-	const struct dkim_conf *conf = dkim_choose(r->config, r->env->header_from, &why);
+	const struct dkim_conf *conf = r->keys;
 
+	if (r->unsigned_why != NULL)
+		buf_addz(&why, r->unsigned_why);
+	else if (conf == NULL)
+		conf = dkim_choose(r->config, r->env->header_from, &why);
 	if (conf == NULL) {
 		buf_addz(&e->dkim, "none why=");
 		buf_add(&e->dkim, buf_str(&why));

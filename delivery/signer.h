@@ -26,6 +26,8 @@ struct signer_request {
 	struct str             body; /* the message; empty if `fd` has it. Not needed after the call. */
 	int                    fd;
 	uint64_t               size;
+	const struct dkim_conf *keys; /* sign with these; NULL: with those of From: */
+	const char             *unsigned_why; /* not NULL: do not sign, and this is why */
 	bool                   again; /* other parts of the message may ask, too: keep the result */
 };
 

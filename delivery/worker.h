@@ -5,12 +5,15 @@
 #ifndef DELIVERY_WORKER_H
 #define DELIVERY_WORKER_H
 
+#include "lib/proc/wire.h"
 #include "lib/util/hash.h"
 #include "lib/util/list.h"
 
 struct channel;
 struct dns;
+struct gates;
 struct loop;
+struct published;
 struct setup;
 struct signer;
 struct timer;
@@ -29,6 +32,7 @@ struct counters {
 	uint64_t delivered, deferred, refused; /* recipients */
 	uint64_t connections, reused;          /* made; mails on one that was there */
 	uint64_t lookups;
+	uint64_t held; /* mails that a gate sent back */
 };
 
 struct worker {
@@ -36,6 +40,8 @@ struct worker {
 	struct dns     *dns;
 	struct setup   *setup; /* of the newest configuration */
 	struct signer  *signer;
+	struct gates     *gates;     /* this and the next: NULL, nothing is asked */
+	struct published *published;
 	struct channel *queue; /* NULL: gone */
 	struct hash     destinations;
 	struct list     all;      /* destinations, retired ones included */
@@ -50,6 +56,9 @@ struct worker {
 	struct counters count;
 	/* A job has ended: capacity has become free, or the drain may be over. */
 	void (*job_gone)(struct worker *w);
+	/* To the supervisor; NULL: nobody listens. */
+	void (*tell)(struct worker *w, enum wire_id id, const void *msg);
+	int64_t suspect_ms; /* when a SUSPECT may be told again, mono */
 };
 
 #endif

@@ -7,8 +7,8 @@
 #include "dkim/choose.h"
 #include "dkim/key.h"
 #include "dkim/public.h"
+#include "dkim/record.h"
 #include "dkim/sign.h"
-#include "doctor/dkim_record.h"
 #include "doctor/exam.h"
 #include "lib/util/encode.h"
 #include "lib/util/time.h"
@@ -31,25 +31,39 @@ key_name(struct buf *out, const struct subject *s)
 	buf_add(out, s->domain);
 }
 
+/* Our record: from the private key, or, where that is out of reach, from the public half. */
+static bool
+own_record(struct buf *txt, const struct subject *s)
+{
+	struct buf  why = BUF(RECORD_MAX);
+	struct key *key = s->key->pem.n > 0 ? key_load(s->key->pem, &why) : NULL;
+
+	if (key != NULL) {
+		key_format_record(key, txt);
+	} else if (s->key->pem.n == 0 && s->key->half.n > 0) {
+		buf_addf(txt, "v=DKIM1; k=%.*s; p=", S(key_type_name(s->key->type)));
+		buf_add(txt, s->key->half);
+	}
+	key_destroy(key);
+	buf_free(&why);
+	return txt->n > 0;
+}
+
 /* The record as it ought to be, to be pasted. */
 static void
 fix_record(struct finding *f, const struct subject *s)
 {
-	struct buf  name = BUF(NAME_LIMIT), txt = BUF(RECORD_MAX), why = BUF(RECORD_MAX);
-	struct key *key = key_load(s->key->pem, &why);
+	struct buf name = BUF(NAME_LIMIT), txt = BUF(RECORD_MAX);
 
 	key_name(&name, s);
-	if (key != NULL) {
-		key_format_record(key, &txt);
+	if (own_record(&txt, s)) {
 		finding_fix(f, "Publish this record, and no other of its name:");
 		finding_record(f, buf_str(&name), "TXT", buf_str(&txt));
 		if (f->expected.n == 0)
 			finding_want(f, buf_str(&txt));
 	}
-	key_destroy(key);
 	buf_free(&name);
 	buf_free(&txt);
-	buf_free(&why);
 }
 
 static const struct fact *
@@ -69,17 +83,14 @@ static bool
 own_public(struct buf *out, const struct subject *s)
 {
 	struct buf         txt = BUF(RECORD_MAX), why = BUF(RECORD_MAX);
-	struct key        *key = key_load(s->key->pem, &why);
 	struct dkim_record r = {0};
 	bool               ok = false;
 
-	if (key != NULL) {
-		key_format_record(key, &txt);
+	if (own_record(&txt, s)) {
 		ok = dkim_record_parse(&r, buf_str(&txt), &why);
 		buf_add(out, buf_str(&r.key));
 		dkim_record_free(&r);
 	}
-	key_destroy(key);
 	buf_free(&txt);
 	buf_free(&why);
 	return ok;
@@ -216,7 +227,9 @@ check_dkim_bits(struct exam *e, const struct subject *s, struct finding *f)
 	unsigned    bits = key != NULL ? key_bits(key) : 0;
 
 	(void)e;
-	if (key == NULL)
+	if (s->key->pem.n == 0)
+		finding_say(f, CHECK_SKIP, "the private key is not here");
+	else if (key == NULL)
 		finding_say(f, CHECK_FAIL, "the key file %.*s %s", S(s->key->path), buf_z(&why));
 	else if (key_type(key) == KEY_ED25519 || bits == GOOD_BITS)
 		finding_say(f, CHECK_PASS, "%.*s, %u bits", S(key_type_name(key_type(key))), bits);

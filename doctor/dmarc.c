@@ -2,7 +2,7 @@
 #include "doctor/dmarc.h"
 
 #include "dkim/choose.h"
-#include "doctor/dkim_record.h"
+#include "dkim/record.h"
 #include "doctor/exam.h"
 #include "doctor/spf.h"
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "doctor/spf.h"
+#include "lib/proc/verdicts.h"
 
 enum { TEXT_MAX = 16 * 1024 };
 
@@ -306,7 +307,8 @@ exam_run(struct exam *e)
 {
 	exam_free(e);
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++)
-		run_check(e, &checks[i]);
+		if (checks_include(e->only, e->except, str_of(checks[i].id)))
+			run_check(e, &checks[i]);
 	return facts_missing(e->facts) == 0;
 }
 

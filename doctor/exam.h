@@ -48,6 +48,7 @@ struct exam {
 	size_t               n_domains;
 	const struct addr   *resolvers; /* whom we ask; none: we ask the root */
 	size_t               n_resolvers;
+	struct str           only, except; /* beginnings of ids, with blanks between; `only` empty: all */
 	bool                 offline, quick; /* quick: only DNS is asked, no connections made */
 	int64_t              sync_us; /* of the spool's disk; 0: not measured yet, below: cannot be */
 

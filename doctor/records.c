@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "dkim/key.h"
-#include "doctor/dkim_record.h"
+#include "dkim/record.h"
 #include "doctor/dmarc.h"
 #include "doctor/spf.h"
 

@@ -18,6 +18,7 @@
 #include "lib/util/hash.h"
 #include "lib/util/heap.h"
 #include "lib/util/list.h"
+#include "queue/gated.h"
 #include "queue/pace.h"
 #include "queue/pause.h"
 #include "queue/schedule.h"
@@ -41,6 +42,7 @@ struct queue {
 	struct store_stats last;  /* what the store last counted */
 	unsigned         n_watchers; /* requests that want to hear of every outcome */
 	struct pauses    pauses;
+	struct gated     gated;
 	struct paces     paces; /* of logins and networks that have limits */
 	int              dirfd; /* of the spool, for the store */
 	bool             going, ready, draining, closing;

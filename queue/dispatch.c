@@ -341,7 +341,9 @@ take_outcome(struct worker *w, const struct wire_outcome *m)
 	for (size_t i = 0; i < a->n_rcpts; i++)
 		if (!reply_is_temporary(replies[i]))
 			lane_down = false;
-	if (lane_down)
+	if (m->scope == SCOPE_GATE)
+		gated_add(&d->q->gated, a->id); /* says nothing of the lane */
+	else if (lane_down)
 		lane_failed(d, a->lane, replies[0]);
 	else
 		lane_works(d, a->lane);
@@ -380,6 +382,8 @@ worker_message(void *arg, enum wire_id id, const void *msg, int fd)
 		set_capacity(w, ((const struct wire_capacity *)msg)->leases);
 	else if (id == WIRE_OUTCOME && w->d->q->store != NULL)
 		take_outcome(w, msg);
+	else if (id == WIRE_RETRY)
+		gated_retry(w->d->q);
 }
 
 /* Its leases were never tried to the end: they are due at once, and no attempt is counted. */

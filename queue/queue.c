@@ -286,6 +286,7 @@ destroy(struct queue *q)
 	timer_destroy(q->drain_end);
 	if (q->dirfd >= 0)
 		close(q->dirfd);
+	gated_free(&q->gated);
 	pauses_free(&q->pauses);
 	paces_free(&q->paces);
 	config_unref(q->config);

@@ -12,6 +12,9 @@ struct rule {
 
 /* The first that fits. Words come before numbers: what a server means is in its text, its numbers are often 5.7.1. */
 static const struct rule rules[] = {
+	/* our own words for what waits for a gate (delivery/gate.c) */
+	{"key-not-published", 451, 7, 20, "held: the dkim key"},
+	{"preflight", 451, 7, ANY, "held: "},
 	{"greylisted", 4, ANY, ANY, "greylist"},
 	{"greylisted", 4, ANY, ANY, "grey list"},
 	{"greylisted", 4, ANY, ANY, "graylist"},

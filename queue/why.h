@@ -8,7 +8,7 @@
 /*
  * rate-limited blocklisted greylisted mailbox-unknown mailbox-full policy
  * dns-nxdomain dns-fail conn-timeout conn-refused tls-fail auth-required
- * too-big content loop other
+ * too-big content loop key-not-published preflight other
  */
 const char *why_of(struct reply r);
 

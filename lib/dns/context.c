@@ -25,7 +25,7 @@ static const char *const common[][2] = {
 	{"neg-cache-size:", "256k"},
 	{"outgoing-range:", "512"},
 	{"num-queries-per-thread:", "512"},
-	{"cache-max-negative-ttl:", "300"},
+	{"cache-max-negative-ttl:", "30"}, /* somebody waits for his record to appear */
 };
 
 /*

@@ -74,6 +74,7 @@ struct dkim_key_conf {
 	struct str    selector, path;
 	enum key_type type;
 	struct str    pem; /* keyd and supervisor only */
+	struct str    half; /* the public one as p= of its record has it; delivery and doctor */
 };
 
 struct dkim_conf {
@@ -81,6 +82,7 @@ struct dkim_conf {
 	struct dkim_key_conf *keys;
 	size_t                n_keys;
 	bool                  simple_header, simple_body;
+	bool                  go_unsigned; /* while no key is published, instead of waiting */
 	struct origin         origin;
 };
 
@@ -96,12 +98,19 @@ struct route_conf {
 	struct origin  origin;
 };
 
+/* AUTO: only while its PTR and SPF checks pass. */
+enum outbound_ipv6 { IPV6_OFF, IPV6_ON, IPV6_AUTO };
+
+/* What a failing check of the doctor does to mail: nothing but a word, it waits, no checks are made. */
+enum preflight { PREFLIGHT_ADVISE, PREFLIGHT_ENFORCE, PREFLIGHT_OFF };
+
 struct outbound_conf {
 	uint16_t    port;
 	int64_t     connect_timeout_ms, greeting_timeout_ms;
 	struct addr bind4, bind6; /* family 0: any */
+	struct addr public4, public6; /* what the world sees instead, behind NAT; family 0: the same */
 	struct str  helo;         /* empty: hostname */
-	bool        ipv6;
+	int         ipv6;         /* enum outbound_ipv6 */
 	bool        private_mx;   /* allow loopback and link-local MX hosts */
 	struct str  ca_pem;       /* replaces the system's trust anchors if set */
 	struct str  ca_path;
@@ -136,6 +145,7 @@ struct config {
 	int                dnssec; /* enum dns_dnssec */
 
 	struct outbound_conf outbound;
+	int                  preflight; /* enum preflight */
 
 	int64_t *retry_ms; size_t n_retry;
 	int64_t  expire_ms;

@@ -8,7 +8,7 @@
 
 #include "lib/proc/config_private.h"
 
-enum { WEAK_BITS = 2048, KEYS_PER_DOMAIN_MAX = 8, FOUND_MAX = 4096 };
+enum { WEAK_BITS = 2048, KEYS_PER_DOMAIN_MAX = 8, FOUND_MAX = 4096, HALF_MAX = 8192 };
 
 static const char *const type_names[] = {"unknown", "rsa", "ed25519"};
 
@@ -55,6 +55,13 @@ load(struct maker *m, const struct word *w, struct dkim_key_conf *k)
 		             bits, WEAK_BITS);
 	}
 	k->pem = f.text;
+	if (ok) {
+		struct buf half = BUF(HALF_MAX);
+
+		conf_key_half(k->pem, &half);
+		k->half = conf_copy(m, buf_str(&half));
+		buf_free(&half);
+	}
 	buf_free(&why);
 	return ok;
 }
@@ -71,7 +78,7 @@ add_key(struct maker *m, struct dkim_conf *d, struct str selector, struct str pa
 	return k;
 }
 
-/* key SELECTOR FILE; carried: key SELECTOR FILE TYPE [data:PEM] */
+/* key SELECTOR FILE; carried: key SELECTOR FILE TYPE HALF|- [data:PEM] */
 static void
 parse_key(struct maker *m, const struct row *row UNUSED, void *base, struct word *words, size_t n)
 {
@@ -79,7 +86,7 @@ parse_key(struct maker *m, const struct row *row UNUSED, void *base, struct word
 	struct dkim_key_conf *k;
 	struct buf            selector = BUF(256);
 	struct word           path = words[1];
-	size_t                i = 3;
+	size_t                i = 4;
 
 	path.text = conf_path(m, &words[1]);
 	if (!conf_domain(&selector, words[0].text))
@@ -104,7 +111,15 @@ parse_key(struct maker *m, const struct row *row UNUSED, void *base, struct word
 	for (size_t t = 0; n > 2 && t < ARRAY_LEN(type_names); t++)
 		if (str_eq(words[2].text, str_of(type_names[t])))
 			k->type = (enum key_type)t;
+	if (n > 3 && !str_eq(words[3].text, STR("-")))
+		k->half = conf_copy(m, words[3].text);
 	(void)conf_get_data(m, words, n, &i, &k->pem);
+}
+
+static bool
+sees_half(enum role_id role)
+{
+	return role == ROLE_DELIVERY || role == ROLE_DOCTOR || role == ROLE_SUPERVISOR;
 }
 
 static bool
@@ -120,6 +135,10 @@ format_key(struct view *v, const struct row *row UNUSED, const void *base, size_
 	if (v->show)
 		return true;
 	buf_addf(v->out, " %s", type_names[k->type]);
+	if (sees_half(v->role) && k->half.n > 0)
+		conf_put_word(v->out, k->half);
+	else
+		buf_addz(v->out, " -");
 	if (v->role == ROLE_KEYD || v->role == ROLE_SUPERVISOR)
 		conf_put_data(v->out, k->pem);
 	return true;
@@ -161,6 +180,32 @@ format_canon(struct view *v, const struct row *row UNUSED, const void *base, siz
 	return true;
 }
 
+/* unpublished hold | unsigned */
+static void
+parse_unpublished(struct maker *m, const struct row *row UNUSED, void *base, struct word *words,
+                  size_t n UNUSED)
+{
+	struct dkim_conf *d = base;
+
+	d->go_unsigned = str_eq(words[0].text, STR("unsigned"));
+	if (!d->go_unsigned && !str_eq(words[0].text, STR("hold"))) {
+		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is neither hold nor unsigned",
+		             S(words[0].text));
+		conf_hint(m, "hold: mail waits until a key is published; unsigned: it goes without");
+	}
+}
+
+static bool
+format_unpublished(struct view *v, const struct row *row UNUSED, const void *base, size_t i)
+{
+	const struct dkim_conf *d = base;
+
+	if (i > 0 || !d->go_unsigned)
+		return false;
+	buf_addz(v->out, " unsigned");
+	return true;
+}
+
 static void
 parse_dkim(struct maker *m, const struct row *row, void *base UNUSED, struct word *words,
            size_t n UNUSED)
@@ -181,7 +226,7 @@ parse_dkim(struct maker *m, const struct row *row, void *base UNUSED, struct wor
 	} else {
 		d = add(m, buf_str(&b), conf_origin(m, &words[0]));
 		conf_statements(m, row->block, d, 1);
-		if (d->n_keys == 0 && !m->carried)
+		if (d->n_keys == 0 && !d->go_unsigned && !m->carried)
 			conf_problem(m, CONF_ERROR, words[0].at, "no key signs for %.*s",
 			             S(words[0].text));
 	}
@@ -232,7 +277,7 @@ names(struct maker *m, const char *dir, const char *suffix, size_t *n)
 	return list;
 }
 
-/* A domain with a block of its own uses the keys named there and no others. */
+/* A domain with keys in a block of its own uses those and no others. */
 static void
 found_domain(struct maker *m, const char *root, const char *name)
 {
@@ -243,7 +288,10 @@ found_domain(struct maker *m, const char *root, const char *name)
 
 	buf_addf(&dir, "%s/%s", root, name);
 	buf_addf(&text, "keys found in %s", buf_z(&dir));
-	if (!conf_domain(&domain, str_of(name)) || find(m->c, buf_str(&domain)) != NULL)
+	if (!conf_domain(&domain, str_of(name)))
+		goto out;
+	d = find(m->c, buf_str(&domain));
+	if (d != NULL && d->n_keys > 0)
 		goto out;
 	conf_watch_add(m, buf_z(&dir));
 	keys = names(m, buf_z(&dir), ".pem", &n);
@@ -288,4 +336,5 @@ conf_dkim_found(struct maker *m)
 
 const struct kind kind_dkim_key = {parse_key, format_key};
 const struct kind kind_dkim_canon = {parse_canon, format_canon};
+const struct kind kind_dkim_unpublished = {parse_unpublished, format_unpublished};
 const struct kind kind_dkim = {parse_dkim, format_dkim};

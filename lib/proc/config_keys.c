@@ -3,10 +3,12 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "lib/proc/config_private.h"
+#include "lib/util/encode.h"
 
-enum { LEAST_BITS = 1024 };
+enum { LEAST_BITS = 1024, ED25519_OCTETS = 32 };
 
 /* What the file is by its own words, when it is no private key we can use. */
 static const struct {
@@ -73,12 +75,24 @@ judge_key(const EVP_PKEY *key, enum key_type *type, unsigned *bits, struct buf *
 	return true;
 }
 
+static EVP_PKEY *
+read_key(struct str pem)
+{
+	BIO      *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	EVP_PKEY *key = NULL;
+
+	if (bio != NULL)
+		key = PEM_read_bio_PrivateKey(bio, NULL, no_phrase, NULL);
+	BIO_free(bio);
+	ERR_clear_error();
+	return key;
+}
+
 bool
 conf_key_check(struct str pem, enum key_type *type, unsigned *bits, struct buf *why)
 {
 	const char *reason = judge_text(pem);
-	BIO        *bio = NULL;
-	EVP_PKEY   *key = NULL;
+	EVP_PKEY   *key;
 	bool        ok = false;
 
 	*type = KEY_UNKNOWN;
@@ -86,14 +100,31 @@ conf_key_check(struct str pem, enum key_type *type, unsigned *bits, struct buf *
 		buf_addz(why, reason);
 		return false;
 	}
-	if ((bio = BIO_new_mem_buf(pem.p, (int)pem.n)) != NULL)
-		key = PEM_read_bio_PrivateKey(bio, NULL, no_phrase, NULL);
+	key = read_key(pem);
 	if (key == NULL)
 		buf_addz(why, "is damaged: it cannot be decoded");
 	else
 		ok = judge_key(key, type, bits, why);
 	EVP_PKEY_free(key);
-	BIO_free(bio);
 	ERR_clear_error();
 	return ok;
+}
+
+void
+conf_key_half(struct str pem, struct buf *out)
+{
+	EVP_PKEY      *key = read_key(pem);
+	unsigned char  raw[ED25519_OCTETS], *der = NULL;
+	size_t         n = sizeof raw;
+	int            length;
+
+	if (key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519) {
+		if (EVP_PKEY_get_raw_public_key(key, raw, &n) == 1)
+			base64_encode(out, (struct str){(const char *)raw, n});
+	} else if (key != NULL && (length = i2d_PUBKEY(key, &der)) > 0) {
+		base64_encode(out, (struct str){(const char *)der, (size_t)length});
+	}
+	OPENSSL_free(der);
+	EVP_PKEY_free(key);
+	ERR_clear_error();
 }

@@ -198,7 +198,7 @@ extern const struct kind kind_flag, kind_choice, kind_count, kind_port, kind_spa
 extern const struct kind kind_name, kind_path, kind_spans;
 extern const struct kind kind_hostname, kind_domains, kind_from, kind_user, kind_users, kind_pwcheck, kind_selector;
 extern const struct kind kind_listen, kind_trust, kind_tls, kind_resolver;
-extern const struct kind kind_dkim, kind_dkim_key, kind_dkim_canon;
+extern const struct kind kind_dkim, kind_dkim_key, kind_dkim_canon, kind_dkim_unpublished;
 extern const struct kind kind_route, kind_via, kind_direct, kind_secret, kind_bind, kind_ca, kind_outbound;
 
 /* ---- steps of a run ---- */
@@ -266,6 +266,8 @@ void conf_watch_clear(struct tree *t);
 
 /* Type of a private key, or false and the reason ("is encrypted ..."). `bits` is 0 for Ed25519. */
 bool conf_key_check(struct str pem, enum key_type *type, unsigned *bits, struct buf *why);
+/* Append its public half as p= of RFC 6376 section 3.6.1 has it. Nothing if it is no such key. */
+void conf_key_half(struct str pem, struct buf *out);
 
 void conf_dkim_found(struct maker *m); /* keys in the state folder */
 bool conf_users_has(struct str text, struct str name);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* config_resolver - addresses of others we ask and our own we send from. */
+#include <string.h>
+
 #include "lib/proc/config_private.h"
 
 enum { DNS_PORT = 53 };
@@ -56,13 +58,19 @@ format_resolver(struct view *v, const struct row *row UNUSED, const void *base, 
 	return true;
 }
 
-/* ---- bind IPV4 IPV6, in the outbound block ---- */
+/* ---- bind, public-ip IPV4 IPV6, in the outbound block ---- */
+
+static struct addr *
+place(struct outbound_conf *o, const struct row *row, unsigned family)
+{
+	if (strcmp(row->name, "bind") == 0)
+		return family == 4 ? &o->bind4 : &o->bind6;
+	return family == 4 ? &o->public4 : &o->public6;
+}
 
 static void
-parse_bind(struct maker *m, const struct row *row UNUSED, void *base, struct word *words, size_t n)
+parse_bind(struct maker *m, const struct row *row, void *base, struct word *words, size_t n)
 {
-	struct outbound_conf *o = base;
-
 	for (size_t i = 0; i < n; i++) {
 		struct addr  a;
 		struct addr *to;
@@ -72,7 +80,7 @@ parse_bind(struct maker *m, const struct row *row UNUSED, void *base, struct wor
 			             S(words[i].text));
 			continue;
 		}
-		to = a.family == 4 ? &o->bind4 : &o->bind6;
+		to = place(base, row, a.family);
 		if (to->family != 0)
 			conf_problem(m, CONF_ERROR, words[i].at,
 			             "a second IPv%u address to send from", a.family);
@@ -81,20 +89,19 @@ parse_bind(struct maker *m, const struct row *row UNUSED, void *base, struct wor
 }
 
 static bool
-format_bind(struct view *v, const struct row *row UNUSED, const void *base, size_t i)
+format_bind(struct view *v, const struct row *row, const void *base, size_t i)
 {
-	const struct outbound_conf *o = base;
-	const struct addr          *both[] = {&o->bind4, &o->bind6};
+	struct outbound_conf o = *(const struct outbound_conf *)base;
+	bool                 any = false;
 
-	if (i > 0 || (o->bind4.family == 0 && o->bind6.family == 0))
-		return false;
-	for (size_t k = 0; k < ARRAY_LEN(both); k++) {
-		if (both[k]->family == 0)
+	for (unsigned family = 4; i == 0 && family <= 6; family += 2) {
+		if (place(&o, row, family)->family == 0)
 			continue;
+		any = true;
 		buf_addc(v->out, ' ');
-		addr_format(v->out, *both[k]);
+		addr_format(v->out, *place(&o, row, family));
 	}
-	return true;
+	return any;
 }
 
 const struct kind kind_resolver = {parse_resolver, format_resolver};

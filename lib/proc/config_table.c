@@ -13,13 +13,16 @@
 #define Q_   (1U << ROLE_QUEUE)
 #define D_   (1U << ROLE_DELIVERY)
 #define K_   (1U << ROLE_KEYD)
-#define ALL_ (S_ | A_ | Q_ | D_ | K_)
+#define X_   (1U << ROLE_DOCTOR)
+#define ALL_ (S_ | A_ | Q_ | D_ | K_ | X_)
 
 #define SEC  INT64_C(1000)
 #define HOUR (3600 * SEC)
 #define DAY  (24 * HOUR)
 
 static const char *const on_off[] = {"off", "on", NULL};
+static const char *const ipv6_words[] = {"off", "on", "auto", NULL}; /* enum outbound_ipv6 */
+static const char *const preflight_words[] = {"advise", "enforce", "off", NULL}; /* enum preflight */
 static const char *const log_forms[] = {"logfmt", "json", NULL};
 static const char *const refuse_allow[] = {"refuse", "allow", NULL};
 static const char *const received_words[] = {"short", "full", "none", NULL}; /* enum received_client */
@@ -44,6 +47,7 @@ static const struct row from_user[] = {
 static const struct row dkim_rows[] = {
 	{.name = "key", .kind = &kind_dkim_key, .least = 2, .flags = ROW_REPEAT},
 	{.name = "canonicalization", .kind = &kind_dkim_canon, .least = 1, .most = 1},
+	{.name = "unpublished", .kind = &kind_dkim_unpublished, .least = 1, .most = 1},
 	{.name = NULL},
 };
 
@@ -61,8 +65,9 @@ static const struct row outbound_rows[] = {
 	{.name = "connect-timeout", .kind = &kind_span, .at = O(connect_timeout_ms), .def = "30s", .min = SEC / 10, .max = HOUR, .least = 1, .most = 1},
 	{.name = "greeting-timeout", .kind = &kind_span, .at = O(greeting_timeout_ms), .def = "300s", .min = SEC / 10, .max = HOUR, .least = 1, .most = 1},
 	{.name = "bind", .kind = &kind_bind, .least = 1, .most = 2},
+	{.name = "public-ip", .kind = &kind_bind, .least = 1, .most = 2},
 	{.name = "helo", .kind = &kind_hostname, .at = O(helo), .least = 1, .most = 1},
-	{.name = "ipv6", .kind = &kind_flag, .at = O(ipv6), .def = "on", .choices = on_off, .least = 1, .most = 1},
+	{.name = "ipv6", .kind = &kind_choice, .at = O(ipv6), .def = "auto", .choices = ipv6_words, .least = 1, .most = 1},
 	{.name = "private-mx", .kind = &kind_flag, .at = O(private_mx), .def = "refuse", .choices = refuse_allow, .least = 1, .most = 1},
 	{.name = "ca", .kind = &kind_ca, .least = 1},
 	{.name = NULL},
@@ -71,7 +76,7 @@ static const struct row outbound_rows[] = {
 const struct row conf_rows[] = {
 	{.name = "hostname", .kind = &kind_hostname, .at = C(hostname), .least = 1, .most = 1, .roles = ALL_ & ~K_,
 	 .help = "name in greetings and EHLO; its address should have it as PTR; default: the system's"},
-	{.name = "domains", .kind = &kind_domains, .least = 1, .roles = S_ | Q_ | D_, .flags = ROW_REPEAT,
+	{.name = "domains", .kind = &kind_domains, .least = 1, .roles = S_ | Q_ | D_ | X_, .flags = ROW_REPEAT,
 	 .help = "sender domains allowed, as example.com or *.example.org; none: capture mode"},
 	{.name = "listen", .kind = &kind_listen, .def = "127.0.0.1:25 [::1]:25", .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT,
 	 .help = "ADDRESS:PORT ... [tls|starttls] [auth] [tls-required] [auth-required] [lint fix|strict|off] [proxy CIDR ...]"},
@@ -85,13 +90,13 @@ const struct row conf_rows[] = {
 	 .help = "NAME { from PATTERN ...  rate N/h  quota N/d }: what one login may send as, and how much; *: all others"},
 	{.name = "pwcheck", .kind = &kind_pwcheck, .def = "users", .least = 1, .most = 2, .roles = S_ | A_,
 	 .help = "users, or saslauthd SOCKET"},
-	{.name = "dkim-sign", .kind = &kind_flag, .at = C(dkim_sign), .def = "on", .choices = on_off, .least = 1, .most = 1, .roles = S_ | D_ | K_,
-	 .help = "sign mail with DKIM: on or off"},
-	{.name = "dkim", .kind = &kind_dkim, .least = 1, .roles = S_ | D_ | K_, .flags = ROW_REPEAT, .block = dkim_rows,
-	 .help = "DOMAIN { key SELECTOR FILE.pem ... }; default: the keys in the state folder"},
 	{.name = "dkim-selector", .kind = &kind_selector, .def = "%h-%Y%m", .least = 1, .most = 1,
 	 .help = "name of new keys: %h is the short host name, %Y %m %d the date; each server has keys of its own"},
-	{.name = "route", .kind = &kind_route, .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT, .block = route_rows,
+	{.name = "dkim-sign", .kind = &kind_flag, .at = C(dkim_sign), .def = "on", .choices = on_off, .least = 1, .most = 1, .roles = S_ | D_ | K_ | X_,
+	 .help = "sign mail with DKIM: on or off"},
+	{.name = "dkim", .kind = &kind_dkim, .least = 1, .roles = S_ | D_ | K_ | X_, .flags = ROW_REPEAT, .block = dkim_rows,
+	 .help = "DOMAIN { key SELECTOR FILE.pem ...  unpublished hold }; without a key: those in the state folder"},
+	{.name = "route", .kind = &kind_route, .least = 1, .roles = S_ | D_ | X_, .flags = ROW_REPEAT, .block = route_rows,
 	 .help = "DOMAIN|* { via HOST:PORT tls  user NAME  password SECRET }, or { direct }"},
 	{.name = "spool", .kind = &kind_path, .at = C(spool), .def = "/var/spool/postern", .least = 1, .most = 1, .flags = ROW_RESTART,
 	 .help = "folder of the queue"},
@@ -99,12 +104,14 @@ const struct row conf_rows[] = {
 	 .help = "folder of DKIM keys and what must not be lost"},
 	{.name = "control", .kind = &kind_path, .at = C(control), .def = "/run/postern/control", .least = 1, .most = 1, .flags = ROW_RESTART,
 	 .help = "unix socket of the commands"},
-	{.name = "resolver", .kind = &kind_resolver, .def = "system", .least = 1, .roles = D_,
+	{.name = "resolver", .kind = &kind_resolver, .def = "system", .least = 1, .roles = D_ | X_,
 	 .help = "system, recursive, or addresses as 127.0.0.1 or 127.0.0.1@5353"},
-	{.name = "dnssec", .kind = &kind_choice, .at = C(dnssec), .def = "auto", .choices = dnssec_words, .least = 1, .most = 1, .roles = D_,
+	{.name = "dnssec", .kind = &kind_choice, .at = C(dnssec), .def = "auto", .choices = dnssec_words, .least = 1, .most = 1, .roles = D_ | X_,
 	 .help = "check DNS answers: auto (if the resolver can), on, off"},
-	{.name = "outbound", .kind = &kind_outbound, .def = "", .roles = S_ | D_, .block = outbound_rows,
-	 .help = "{ port 25  connect-timeout 30s  greeting-timeout 300s  bind IP ...  helo NAME  ipv6 on  private-mx refuse  ca FILE }"},
+	{.name = "outbound", .kind = &kind_outbound, .def = "", .roles = S_ | D_ | X_, .block = outbound_rows,
+	 .help = "{ port 25  connect-timeout 30s  greeting-timeout 300s  bind IP ...  public-ip IP ...  helo NAME  ipv6 auto  private-mx refuse  ca FILE }"},
+	{.name = "preflight", .kind = &kind_choice, .at = C(preflight), .def = "advise", .choices = preflight_words, .least = 1, .most = 1, .roles = D_ | X_,
+	 .help = "checks of the doctor inside the daemon: advise says what is wrong, enforce keeps mail waiting while PTR, SPF or DKIM fails, off makes none"},
 	{.name = "retry", .kind = &kind_spans, .def = "5m 10m 20m 40m 1h 2h 4h", .min = SEC / 10, .max = 30 * DAY, .least = 1, .most = 64, .roles = Q_,
 	 .help = "waits after each failed attempt; the last repeats"},
 	{.name = "expire", .kind = &kind_span, .at = C(expire_ms), .def = "5d", .min = SEC, .max = 60 * DAY, .least = 1, .most = 1, .roles = Q_,

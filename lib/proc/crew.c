@@ -187,6 +187,15 @@ reaped(struct member *m, int status)
 		leave(m);
 }
 
+static struct member *
+find_pid(const struct crew *cr, pid_t pid)
+{
+	for (size_t i = 0; i < cr->n; i++)
+		if (cr->members[i].pid == pid)
+			return &cr->members[i];
+	return NULL;
+}
+
 static void
 on_child(void *arg, int signo UNUSED)
 {
@@ -194,10 +203,14 @@ on_child(void *arg, int signo UNUSED)
 	pid_t        pid;
 	int          status;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (size_t i = 0; i < cr->n; i++)
-			if (cr->members[i].pid == pid)
-				reaped(&cr->members[i], status);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct member *m = find_pid(cr, pid);
+
+		if (m != NULL)
+			reaped(m, status);
+		else
+			cr->hooks->other(cr->arg, pid, status);
+	}
 }
 
 /* Listening */
@@ -258,6 +271,8 @@ message(void *arg, enum wire_id id, const void *msg, int fd)
 		m->crew->hooks->stats(m->crew->arg, m);
 	} else if (id == WIRE_TROUBLE) {
 		set_trouble(m, trouble->what);
+	} else {
+		m->crew->hooks->told(m->crew->arg, m, id, msg);
 	}
 }
 

@@ -48,6 +48,10 @@ struct crew_hooks {
 	void (*left)(void *arg, struct member *m);
 	/* It says that it cannot start like this, before all have ever been ready. */
 	void (*hopeless)(void *arg, struct member *m);
+	/* It says what is no business of the crew (SUSPECT, KEY_STATE). */
+	void (*told)(void *arg, struct member *m, enum wire_id id, const void *msg);
+	/* A child has ended that is none of the crew. */
+	void (*other)(void *arg, pid_t pid, int status);
 };
 
 struct crew_plan {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* reload - another configuration, whole or not at all, while the daemon runs. */
 #include "lib/net/loop.h"
+#include "lib/proc/checkup.h"
 #include "lib/proc/config.h"
 #include "lib/proc/control.h"
 #include "lib/proc/notify.h"
@@ -90,6 +91,8 @@ adopt(struct supervise *s, struct config *next, const char *reason, struct buf *
 		if (m->id == ROLE_SMTPD)
 			supervise_send_sockets(s, m, true);
 	}
+	if (s->checkup != NULL && s->was_ready)
+		checkup_config(s->checkup, next, s->generation);
 	s->reload_why = reason;
 	s->reload_ms = time_mono_ms();
 	timer_set(s->reload_timer, RELOAD_MS);

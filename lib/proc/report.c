@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "lib/proc/checkup.h"
 #include "lib/proc/config.h"
 #include "lib/proc/control.h"
 #include "lib/proc/crew.h"
@@ -194,6 +195,8 @@ report_status(const struct report *r, struct buf *out)
 		add_stats(r->crew, m, out);
 	for (m = crew_next(r->crew, NULL); m != NULL; m = crew_next(r->crew, m))
 		add_trouble(m, out);
+	if (r->checkup != NULL)
+		checkup_report(r->checkup, out);
 	control_end(out, 0, STR(""));
 }
 

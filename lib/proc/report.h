@@ -3,13 +3,15 @@
  * report - what the supervisor knows, as rows of the control socket.
  *
  * Rows of `status` begin with a cell "kind": daemon, listener, role, stat
- * (name, value; equal names of several processes added up) and trouble.
+ * (name, value; equal names of several processes added up), trouble, and what the doctor
+ * last found: doctor, finding, check_count and key.
  */
 #ifndef LIB_PROC_REPORT_H
 #define LIB_PROC_REPORT_H
 
 #include "lib/util/buf.h"
 
+struct checkup;
 struct config;
 struct crew;
 struct sockets;
@@ -18,6 +20,7 @@ struct report {
 	const struct config  *config;
 	const struct sockets *sockets;
 	struct crew          *crew;
+	const struct checkup *checkup; /* NULL: on the way down */
 	const char           *version;
 	const char           *config_file; /* NULL: the usual place */
 	int64_t               uptime_ms;

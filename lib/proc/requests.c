@@ -34,9 +34,15 @@ requests_say(struct caller *k, int code, struct str text)
 static struct report
 facts(const struct supervise *s)
 {
-	return (struct report){s->config,     &s->sockets,        s->crew,
-	                       s->o->version, s->o->config_file,  time_mono_ms() - s->started_ms,
-	                       s->generation, s->phase != RUNNING};
+	return (struct report){.config = s->config,
+	                       .sockets = &s->sockets,
+	                       .crew = s->crew,
+	                       .checkup = s->checkup,
+	                       .version = s->o->version,
+	                       .config_file = s->o->config_file,
+	                       .uptime_ms = time_mono_ms() - s->started_ms,
+	                       .generation = s->generation,
+	                       .stopping = s->phase != RUNNING};
 }
 
 static void

@@ -215,6 +215,8 @@ message(void *arg, enum wire_id id, const void *msg, int fd)
 		drain(r);
 	else if (id == WIRE_ASK_STATS)
 		send_stats(r);
+	else if (r->hooks->told != NULL && (id == WIRE_GATES || id == WIRE_EXAMINE))
+		r->hooks->told(r->self, id, msg);
 }
 
 static void
@@ -326,6 +328,13 @@ role_done(struct role *r)
 	if (r->draining)
 		send_stats(r);
 	end(r, 0);
+}
+
+void
+role_tell(struct role *r, enum wire_id id, const void *msg)
+{
+	if (r->up != NULL)
+		channel_send(r->up, id, msg, -1);
 }
 
 void

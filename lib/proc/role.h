@@ -46,6 +46,8 @@ struct role_hooks {
 	 * several processes are added up. The queue's include "queue_messages" and "intake" (INTAKE_*).
 	 */
 	void (*stats)(void *self, struct buf *rows);
+	/* What the supervisor says to this role alone (GATES, EXAMINE); texts are valid during the call. */
+	void (*told)(void *self, enum wire_id id, const void *msg);
 };
 
 enum { ROLE_EXIT_CONFIG = 78 }; /* the role cannot start like this; at start-up the daemon gives up */
@@ -60,6 +62,9 @@ struct loop *role_loop(struct role *r);
 unsigned     role_index(const struct role *r);
 void         role_ready(struct role *r);
 void         role_done(struct role *r);
+
+/* Tell the supervisor: FINDINGS, SUSPECT, KEY_STATE. Dropped if it is gone. */
+void role_tell(struct role *r, enum wire_id id, const void *msg);
 
 /*
  * The channel to that role has ended: if both live, a new one comes by `peer`. One side of each pair

@@ -66,6 +66,7 @@ static const struct rights rights[ROLE_COUNT] = {
 	[ROLE_QUEUE] =    {false, false, true,  false,  NULL,           {MANY,      0,       true}},
 	[ROLE_DELIVERY] = {true,  false, false, true,   delivery_reads, {MANY,      0,       false}},
 	[ROLE_KEYD] =     {false, false, false, false,  NULL,           {FEW,       GIB,     false}},
+	[ROLE_DOCTOR] =   {false, false, false, true,   NULL,           {FEW,       2 * GIB, false}},
 };
 /* clang-format on */
 

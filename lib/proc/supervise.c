@@ -12,6 +12,7 @@
 
 #include "lib/net/loop.h"
 #include "lib/proc/channel.h"
+#include "lib/proc/checkup.h"
 #include "lib/proc/config.h"
 #include "lib/proc/lock.h"
 #include "lib/proc/notify.h"
@@ -88,11 +89,35 @@ supervise_send_sockets(const struct supervise *s, struct member *m, bool fresh_o
 }
 
 static void
+send_gates(const struct supervise *s, struct member *m)
+{
+	struct buf text = BUF(WIRE_FRAME_MAX - 64);
+
+	if (s->checkup != NULL)
+		checkup_gates(s->checkup, &text);
+	if (m->up != NULL && !text.over)
+		channel_send(m->up, WIRE_GATES, &(struct wire_gates){buf_str(&text)}, -1);
+	buf_free(&text);
+}
+
+static void
+tell_gates(void *arg)
+{
+	const struct supervise *s = arg;
+
+	for (struct member *m = crew_next(s->crew, NULL); m != NULL; m = crew_next(s->crew, m))
+		if (m->id == ROLE_DELIVERY)
+			send_gates(s, m);
+}
+
+static void
 outfit(void *arg, struct member *m)
 {
 	const struct supervise *s = arg;
 
 	supervise_send_config(s, m);
+	if (m->id == ROLE_DELIVERY)
+		send_gates(s, m);
 	if (m->id == ROLE_SMTPD)
 		supervise_send_sockets(s, m, false);
 	if (m->id == ROLE_QUEUE)
@@ -148,6 +173,8 @@ supervise_stop(struct supervise *s)
 	notify_send(STR("STOPPING=1\nSTATUS=finishing what has begun\n"));
 	log_info(ev("stopping"));
 	timer_clear(s->tick);
+	checkup_destroy(s->checkup);
+	s->checkup = NULL;
 	/* New clients are refused at once, instead of waiting in a queue that nobody serves. */
 	sockets_close(&s->sockets);
 	enter_phase(s, STOP_OUTSIDE);
@@ -216,6 +243,7 @@ all_ready(struct supervise *s)
 	log_info(ev("ready"), kv("mode", report_mode(s->config)), kv("listeners", s->sockets.n),
 	         kv_ms("time", time_mono_ms() - s->started_ms));
 	supervise_tell_systemd(s, "READY=1\n");
+	checkup_config(s->checkup, s->config, s->generation);
 	if (s->o->ready != NULL)
 		s->o->ready(s->config);
 }
@@ -270,7 +298,29 @@ on_hopeless(void *arg, struct member *m)
 	supervise_stop(s);
 }
 
-static const struct crew_hooks crew_hooks = {outfit, on_ready, on_stats, on_left, on_hopeless};
+static void
+on_told(void *arg, struct member *m UNUSED, enum wire_id id, const void *msg)
+{
+	struct supervise *s = arg;
+
+	if (s->checkup == NULL)
+		return;
+	if (id == WIRE_SUSPECT)
+		checkup_suspect(s->checkup, msg);
+	else if (id == WIRE_KEY_STATE)
+		checkup_key(s->checkup, msg);
+}
+
+static void
+on_other(void *arg, pid_t pid, int status)
+{
+	struct supervise *s = arg;
+
+	checkup_ended(s->checkup, pid, status);
+}
+
+static const struct crew_hooks crew_hooks = {outfit,      on_ready, on_stats, on_left,
+                                             on_hopeless, on_told,  on_other};
 
 /* Starting */
 
@@ -367,6 +417,7 @@ run(struct supervise *s)
 	loop_signal(s->loop, SIGTERM, on_stop_signal, s);
 	loop_signal(s->loop, SIGINT, on_stop_signal, s);
 	loop_signal(s->loop, SIGHUP, on_reload_signal, s);
+	s->checkup = checkup_create(s->loop, s->o->program, tell_gates, s);
 	start_crew(s);
 	timer_set(s->tick, TICK_MS);
 	loop_run(s->loop);
@@ -380,6 +431,7 @@ run(struct supervise *s)
 static void
 clean_up(struct supervise *s)
 {
+	checkup_destroy(s->checkup);
 	crew_destroy(s->crew);
 	requests_drop(s);
 	if (s->panel != NULL) {

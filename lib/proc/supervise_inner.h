@@ -18,6 +18,7 @@
 #include "lib/util/list.h"
 
 struct caller;
+struct checkup;
 struct config;
 struct loop;
 struct panel;
@@ -38,6 +39,7 @@ struct supervise {
 	struct sockets                  sockets;
 	struct crew                    *crew;
 	struct panel                   *panel;
+	struct checkup                 *checkup; /* NULL on the way down */
 	struct timer                   *tick, *phase_timer, *stats_timer, *reload_timer;
 	struct list                     asks;
 	struct caller *reloader; /* waits until the roles have the new configuration */

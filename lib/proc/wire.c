@@ -24,7 +24,7 @@ struct message {
 };
 
 #define BIT(role) (1u << ROLE_##role)
-#define ANY_CHILD (BIT(SMTPD) | BIT(AUTH) | BIT(QUEUE) | BIT(DELIVERY) | BIT(KEYD))
+#define ANY_CHILD (BIT(SMTPD) | BIT(AUTH) | BIT(QUEUE) | BIT(DELIVERY) | BIT(KEYD) | BIT(DOCTOR))
 #define SMALL     4096
 #define MEDIUM    (64 * 1024)
 /* clang-format off */
@@ -60,6 +60,18 @@ static const struct message messages[WIRE_COUNT] = {
 		{F(wire_trouble, what)}},
 	[WIRE_LOST] = {"lost", ANY_CHILD, BIT(SUPERVISOR), false, SMALL, SIZE(wire_peer),
 		{F(wire_peer, who), F(wire_peer, index)}},
+
+	[WIRE_EXAMINE] = {"examine", BIT(SUPERVISOR), BIT(DOCTOR), false, SMALL, SIZE(wire_examine),
+		{F(wire_examine, only), F(wire_examine, except)}},
+	[WIRE_FINDINGS] = {"findings", BIT(DOCTOR), BIT(SUPERVISOR), false, WIRE_FRAME_MAX, SIZE(wire_findings),
+		{F(wire_findings, rows), F(wire_findings, gates)}},
+	[WIRE_GATES] = {"gates", BIT(SUPERVISOR), BIT(DELIVERY), false, WIRE_FRAME_MAX, SIZE(wire_gates),
+		{F(wire_gates, rows)}},
+	[WIRE_SUSPECT] = {"suspect", BIT(DELIVERY), BIT(SUPERVISOR), false, 2 * SMALL, SIZE(wire_suspect),
+		{F(wire_suspect, only), F(wire_suspect, domain), F(wire_suspect, id), F(wire_suspect, mx),
+		 F(wire_suspect, reply)}},
+	[WIRE_KEY_STATE] = {"key-state", BIT(DELIVERY), BIT(SUPERVISOR), false, SMALL, SIZE(wire_key_state),
+		{F(wire_key_state, name), F(wire_key_state, key), F(wire_key_state, why)}},
 
 	[WIRE_MECHS] = {"mechs", BIT(AUTH), BIT(SMTPD), false, SMALL, SIZE(wire_mechs),
 		{F(wire_mechs, plain), F(wire_mechs, tls)}},
@@ -101,6 +113,8 @@ static const struct message messages[WIRE_COUNT] = {
 		 F(wire_outcome, relayed_dsn), F(wire_outcome, replies), F(wire_outcome, mta),
 		 F(wire_outcome, facts), F(wire_outcome, dkim)}},
 
+	[WIRE_RETRY] = {"retry", BIT(DELIVERY), BIT(QUEUE), false, SMALL, SIZE(wire_empty), {{0}}},
+
 	[WIRE_SIGN] = {"sign", BIT(DELIVERY), BIT(KEYD), false, SMALL, SIZE(wire_sign),
 		{F(wire_sign, id), F(wire_sign, domain), F(wire_sign, selector), F(wire_sign, digest)}},
 	[WIRE_SIGNED] = {"signed", BIT(KEYD), BIT(DELIVERY), false, SMALL, SIZE(wire_signed),
@@ -110,6 +124,7 @@ static const struct message messages[WIRE_COUNT] = {
 static const char *const role_names[ROLE_COUNT] = {
 	[ROLE_SUPERVISOR] = "supervisor", [ROLE_SMTPD] = "smtpd",       [ROLE_AUTH] = "auth",
 	[ROLE_QUEUE] = "queue",           [ROLE_DELIVERY] = "delivery", [ROLE_KEYD] = "keyd",
+	[ROLE_DOCTOR] = "doctor",
 };
 
 /* clang-format on */

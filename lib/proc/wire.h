@@ -19,6 +19,7 @@ enum role_id {
 	ROLE_QUEUE,
 	ROLE_DELIVERY,
 	ROLE_KEYD,
+	ROLE_DOCTOR, /* comes and goes: lib/proc/checkup.h */
 	ROLE_COUNT,
 };
 
@@ -40,6 +41,13 @@ enum wire_id {
 	WIRE_READY,     /* after GO, and after each later CONFIG is in force */
 	WIRE_STATS,
 	WIRE_TROUBLE,
+	/* supervisor <-> doctor */
+	WIRE_EXAMINE,
+	WIRE_FINDINGS,
+	/* supervisor <-> delivery */
+	WIRE_GATES,
+	WIRE_SUSPECT,
+	WIRE_KEY_STATE,
 	WIRE_LOST,      /* the channel to another role has ended; struct wire_peer */
 	/* smtpd <-> auth */
 	WIRE_MECHS,     /* auth: what can be offered */
@@ -59,6 +67,7 @@ enum wire_id {
 	WIRE_CAPACITY,  /* delivery: how many leases it takes at once */
 	WIRE_LEASE,     /* + descriptor if the body is large */
 	WIRE_OUTCOME,
+	WIRE_RETRY,     /* delivery: what waited for a gate may go now */
 	/* delivery <-> keyd */
 	WIRE_SIGN,
 	WIRE_SIGNED,
@@ -79,6 +88,23 @@ struct wire_control  { struct str request; };
 struct wire_ready    { uint32_t generation; };
 struct wire_stats    { struct str rows; };
 struct wire_trouble  { struct str what; };
+
+/* Beginnings of check ids with blanks between, as "ptr. spf."; no `only`: all but those in `except`. */
+struct wire_examine  { struct str only, except; };
+/*
+ * `rows` as of the control socket: kind=count (id pass note warn fail skip), and kind=finding (id
+ * status subject why) for what has not passed; of an `only` for all. `gates`: lines of struct wire_gates.
+ */
+struct wire_findings { struct str rows, gates; };
+/*
+ * A line "examined" once an exam was made or could not be, lines "ptr 4|6 STATUS", "spf 4|6 DOMAIN STATUS", "dkim DOMAIN STATUS" (pass, fail or skip) and "seen NAME KEY"
+ * of a DKIM record that was found right. Each message replaces the one before.
+ */
+struct wire_gates    { struct str rows; };
+/* A receiver's words make checks worth repeating. `id`, `mx` and `reply` are for the log. */
+struct wire_suspect  { struct str only, domain, id, mx, reply; };
+/* `name` of a DKIM record, `key` the end of the public half it should have; `why` empty: it has. */
+struct wire_key_state { struct str name, key, why; };
 
 struct wire_mechs      { struct str plain, tls; }; /* for clear text and for TLS connections, space separated */
 struct wire_auth_start { uint64_t id; struct str mech; uint8_t has_initial; struct str initial; /* decoded */
@@ -113,9 +139,9 @@ struct wire_lease {
 /*
  * `replies`: one line for each recipient of the lease, in its order, as
  * reply_format() writes it, "\n" between. `scope` says what failed, so that the
- * queue knows whether the lane is at fault. `facts`: log fields "mx=... ip=... tls=..." made by kv rules.
+ * queue knows whether the lane is at fault; GATE: nothing was tried, it waits for us. `facts`: log fields "mx=... ip=... tls=..." made by kv rules.
  */
-enum { SCOPE_RCPT, SCOPE_MESSAGE, SCOPE_LANE };
+enum { SCOPE_RCPT, SCOPE_MESSAGE, SCOPE_LANE, SCOPE_GATE };
 struct wire_outcome { uint64_t id; uint32_t part; uint64_t token; uint8_t scope; uint8_t relayed_dsn;
                       struct str replies; struct str mta; /* host name that answered; empty: none */
                       struct str facts; struct str dkim;  /* "example.com/s1,s2" or "none why=..." */ };

@@ -175,7 +175,7 @@ int
 main(int argc, char **argv)
 {
 	static const struct role_hooks hooks = {start, config, listener, spool, peer,
-	                                        go,    drain,  control,  stats};
+	                                        go,    drain,  control,  stats, NULL};
 	struct fake                    f = {0};
 	uint64_t                       index;
 	int                            code;

@@ -45,6 +45,9 @@ static const struct {
 	{"dkim-sign", "off", "off", ""},
 	{"dkim", "a.example { key s1 %/rsa.pem  key s2 %/ed.pem }", "a.example { key s1 %/rsa.pem key s2 %/ed.pem }", ""},
 	{"dkim", "a.example { canonicalization simple/relaxed; key s1 %/rsa.pem }", "a.example { key s1 %/rsa.pem canonicalization simple/relaxed }", ""},
+	{"dkim", "a.example { key s1 %/ed.pem unpublished unsigned }", "a.example { key s1 %/ed.pem unpublished unsigned }", ""},
+	{"dkim", "a.example { unpublished hold key s1 %/ed.pem }", "a.example { key s1 %/ed.pem }", ""},
+	{"preflight", "enforce", "enforce", ""},
 	{"dkim", "a.example { canonicalization simple key s1 %/ed.pem }", "a.example { key s1 %/ed.pem canonicalization simple/simple }", ""},
 	{"route", SMARTHOST, "* { via h.example:587 starttls user x password *** }", ""},
 	{"route", "* { via h.example tls }", "* { via h.example:465 implicit-tls }", ""},
@@ -60,7 +63,8 @@ static const struct {
 	{"dnssec", "off", "off", ""},
 	{"outbound", "{ port 2525  connect-timeout 5s  greeting-timeout 10s  bind 192.0.2.1 2001:db8::1  helo H.example  ipv6 off private-mx allow ca %/cert.pem }",
 	 "{ port 2525 connect-timeout 5s greeting-timeout 10s bind 192.0.2.1 2001:db8::1 helo h.example ipv6 off private-mx allow ca %/cert.pem }", ""},
-	{"outbound", "port 26", "{ port 26 connect-timeout 30s greeting-timeout 5m ipv6 on private-mx refuse }", ""},
+	{"outbound", "ipv6 on public-ip 192.0.2.1 2001:db8::1", "{ port 25 connect-timeout 30s greeting-timeout 5m public-ip 192.0.2.1 2001:db8::1 ipv6 on private-mx refuse }", ""},
+	{"outbound", "port 26", "{ port 26 connect-timeout 30s greeting-timeout 5m ipv6 auto private-mx refuse }", ""},
 	{"retry", "1s 90 1500ms 2h", "1s 90s 1500ms 2h", ""},
 	{"expire", "36h", "36h", ""},
 	{"delay-notice", "30m", "30m", ""},
@@ -197,7 +201,7 @@ without_anything_it_captures_on_loopback(void **state)
 	assert_int_equal(c->expire_ms, INT64_C(5) * 86400 * 1000);
 	assert_int_equal(c->max_size, 50 << 20);
 	assert_int_equal(c->outbound.greeting_timeout_ms, 300000);
-	assert_true(c->outbound.ipv6 && !c->outbound.private_mx && c->dkim_sign);
+	assert_true(c->outbound.ipv6 == IPV6_AUTO && !c->outbound.private_mx && c->dkim_sign);
 	assert_string_equal(c->spool.p, "/var/spool/postern");
 	assert_string_equal(c->control.p, "/run/postern/control");
 	config_unref(c);

@@ -61,6 +61,7 @@ static const struct {
 	{ROLE_QUEUE, HOSTNAME | RETRY},
 	{ROLE_DELIVERY, HOSTNAME | PASSWORDS | ROUTES | DKIM | CA},
 	{ROLE_KEYD, DKIM | SIGNING_KEYS},
+	{ROLE_DOCTOR, HOSTNAME | ROUTES | DKIM},
 };
 
 static struct config *

@@ -19,7 +19,8 @@
 
 #define ACCOUNT STR("nobody")
 
-static const enum role_id roles[] = {ROLE_SMTPD, ROLE_AUTH, ROLE_QUEUE, ROLE_DELIVERY, ROLE_KEYD};
+static const enum role_id roles[] = {ROLE_SMTPD,    ROLE_AUTH, ROLE_QUEUE,
+                                     ROLE_DELIVERY, ROLE_KEYD, ROLE_DOCTOR};
 
 /* A child inside the sandbox that lives until the pipe is closed; what /proc says of it is for the checks. */
 struct child {

@@ -24,6 +24,11 @@ union any {
 	struct wire_ready      ready;
 	struct wire_stats      stats;
 	struct wire_trouble    trouble;
+	struct wire_examine    examine;
+	struct wire_findings   findings;
+	struct wire_gates      gates;
+	struct wire_suspect    suspect;
+	struct wire_key_state  key_state;
 	struct wire_mechs      mechs;
 	struct wire_auth_start auth_start;
 	struct wire_auth_step  auth_step;
@@ -61,6 +66,11 @@ static const struct row {
 	{WIRE_READY, {.ready = {UINT32_MAX}}},
 	{WIRE_STATS, {.stats = {T}}},
 	{WIRE_TROUBLE, {.trouble = {T}}},
+	{WIRE_EXAMINE, {.examine = {T, T}}},
+	{WIRE_FINDINGS, {.findings = {T, T}}},
+	{WIRE_GATES, {.gates = {T}}},
+	{WIRE_SUSPECT, {.suspect = {T, T, T, T, T}}},
+	{WIRE_KEY_STATE, {.key_state = {T, T, T}}},
 	{WIRE_LOST, {.peer = {3, 77}}},
 	{WIRE_MECHS, {.mechs = {T, T}}},
 	{WIRE_AUTH_START, {.auth_start = {UINT64_MAX, T, UINT8_MAX, T, UINT32_MAX, T, T}}},
@@ -79,6 +89,7 @@ static const struct row {
          {.lease = {UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT32_MAX, T, T, T, UINT64_MAX, T}}},
 	{WIRE_OUTCOME,
          {.outcome = {UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT8_MAX, UINT8_MAX, T, T, T, T}}},
+	{WIRE_RETRY, {.empty = {0}}},
 	{WIRE_SIGN, {.sign = {UINT64_MAX, T, T, T}}},
 	{WIRE_SIGNED, {.signed_ = {UINT64_MAX, UINT8_MAX, T, T}}},
 };
@@ -262,6 +273,22 @@ static const struct {
 	{WIRE_STATS, ROLE_SMTPD, SUP, true},
 	{WIRE_TROUBLE, ROLE_QUEUE, SUP, true},
 	{WIRE_TROUBLE, ROLE_QUEUE, ROLE_SMTPD, false},
+	{WIRE_CONFIG, SUP, ROLE_DOCTOR, true},
+	{WIRE_PEER, SUP, ROLE_DOCTOR, true},
+	{WIRE_LISTENER, SUP, ROLE_DOCTOR, false},
+	{WIRE_SPOOL, SUP, ROLE_DOCTOR, false},
+	{WIRE_EXAMINE, SUP, ROLE_DOCTOR, true},
+	{WIRE_EXAMINE, SUP, ROLE_DELIVERY, false},
+	{WIRE_FINDINGS, ROLE_DOCTOR, SUP, true},
+	{WIRE_FINDINGS, ROLE_DELIVERY, SUP, false},
+	{WIRE_GATES, SUP, ROLE_DELIVERY, true},
+	{WIRE_GATES, ROLE_DOCTOR, ROLE_DELIVERY, false},
+	{WIRE_SUSPECT, ROLE_DELIVERY, SUP, true},
+	{WIRE_SUSPECT, ROLE_SMTPD, SUP, false},
+	{WIRE_KEY_STATE, ROLE_DELIVERY, SUP, true},
+	{WIRE_RETRY, ROLE_DELIVERY, ROLE_QUEUE, true},
+	{WIRE_RETRY, ROLE_SMTPD, ROLE_QUEUE, false},
+	{WIRE_SIGN, ROLE_DOCTOR, ROLE_KEYD, false},
 	{WIRE_LOST, ROLE_DELIVERY, SUP, true},
 	{WIRE_LOST, ROLE_DELIVERY, ROLE_KEYD, false},
 	{WIRE_MECHS, ROLE_AUTH, ROLE_SMTPD, true},

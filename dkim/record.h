@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* dkim_record - a key record as DNS has it (RFC 6376 section 3.6.1), and all that can be wrong with it. */
-#ifndef DOCTOR_DKIM_RECORD_H
-#define DOCTOR_DKIM_RECORD_H
+/* record - a key record as DNS has it (RFC 6376 section 3.6.1), and all that can be wrong with it. */
+#ifndef DKIM_RECORD_H
+#define DKIM_RECORD_H
 
 #include "lib/proc/config.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "doctor/dkim_record.h"
+#include "dkim/record.h"
 
 #include "dkim/public.h"
 #include "lib/util/encode.h"

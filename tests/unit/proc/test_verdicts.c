@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: ISC */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/proc/verdicts.h"
+
+/* What `changed` was told, one "id subject was>now" a line. */
+static struct buf told;
+
+static void
+changed(const struct verdict *now, const char *was)
+{
+	buf_addf(&told, "%s %s %s>%s\n", now->id, now->subject, was, now->status);
+}
+
+static void
+add(struct buf *rows, const char *id, const char *subject, const char *status)
+{
+	buf_addf(rows, "kind=finding\tid=%s\tstatus=%s\tsubject=%s\twhy=because\n", id, status,
+	         subject);
+}
+
+/* `findings`: "id subject status;" and so on. */
+static void
+exam(struct verdicts *v, const char *only, const char *except, const char *findings,
+     const char *gates)
+{
+	struct wire_examine  asked = {str_of(only), str_of(except)};
+	struct wire_findings found = {.gates = str_of(gates)};
+	struct buf           rows = BUF(65536);
+	struct str           rest = str_of(findings), one;
+
+	while (str_cut(&rest, ';', &one)) {
+		char *id = str_dup(str_word(&one)), *subject = str_dup(str_word(&one)),
+		     *status = str_dup(str_word(&one));
+
+		if (*id != '\0')
+			add(&rows, id, subject, status);
+		free(id);
+		free(subject);
+		free(status);
+	}
+	found.rows = buf_str(&rows);
+	told = BUF(65536);
+	verdicts_take(v, &asked, &found, changed);
+	buf_free(&rows);
+}
+
+static void
+told_is(const char *text)
+{
+	assert_string_equal(buf_z(&told), text);
+	buf_free(&told);
+}
+
+static void
+gates_are(const struct verdicts *v, const char *text)
+{
+	struct buf b = BUF(65536);
+
+	verdicts_gates(v, &b);
+	assert_string_equal(buf_z(&b), text);
+	buf_free(&b);
+}
+
+static void
+ids_are_chosen_by_their_beginnings(void **state)
+{
+	static const struct {
+		const char *only, *except, *id;
+		bool        in;
+	} rows[] = {
+		{"", "", "ptr.exists", true},
+		{"ptr.", "", "ptr.exists", true},
+		{"spf. ptr.", "", "ptr.exists", true},
+		{"spf.", "", "ptr.exists", false},
+		{"", "dnsbl.", "dnsbl.ip", false},
+		{"", "dnsbl.", "ptr.exists", true},
+		{"ptr.", "ptr.single", "ptr.single", false},
+		{"ptr.single", "", "ptr.", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(checks_include(str_of(rows[i].only), str_of(rows[i].except),
+		                                str_of(rows[i].id)),
+		                 rows[i].in);
+}
+
+static void
+only_what_changes_is_told(void **state)
+{
+	struct verdicts *v = verdicts_create();
+
+	(void)state;
+	exam(v, "", "", "ptr.exists 192.0.2.1 fail;spf.all a.example warn", "");
+	told_is("ptr.exists 192.0.2.1 >fail\nspf.all a.example >warn\n");
+	exam(v, "", "", "ptr.exists 192.0.2.1 fail;spf.all a.example warn", "");
+	told_is("");
+	exam(v, "", "", "ptr.exists 192.0.2.1 warn;spf.all a.example warn", "");
+	told_is("ptr.exists 192.0.2.1 fail>warn\n");
+	exam(v, "", "", "", "");
+	told_is("ptr.exists 192.0.2.1 warn>pass\nspf.all a.example warn>pass\n");
+	verdicts_destroy(v);
+}
+
+static void
+a_partial_exam_leaves_the_rest(void **state)
+{
+	struct verdicts *v = verdicts_create();
+
+	(void)state;
+	exam(v, "", "", "ptr.exists 192.0.2.1 fail;dnsbl.ip 192.0.2.1 fail", "");
+	told_is("ptr.exists 192.0.2.1 >fail\ndnsbl.ip 192.0.2.1 >fail\n");
+	exam(v, "", "dnsbl.", "ptr.exists 192.0.2.1 fail", "");
+	told_is("");
+	exam(v, "ptr.", "", "ptr.exists 192.0.2.1 pass", "");
+	told_is("ptr.exists 192.0.2.1 fail>pass\n");
+	exam(v, "dnsbl.", "", "", "");
+	told_is("dnsbl.ip 192.0.2.1 fail>pass\n");
+	verdicts_destroy(v);
+}
+
+static void
+what_could_not_be_asked_changes_nothing(void **state)
+{
+	struct verdicts *v = verdicts_create();
+
+	(void)state;
+	exam(v, "", "", "ptr.exists 192.0.2.1 fail", "ptr 4 fail\nspf 4 a.example pass\n");
+	told_is("ptr.exists 192.0.2.1 >fail\n");
+	exam(v, "", "", "ptr.exists 192.0.2.1 skip;spf.all a.example skip",
+	     "ptr 4 skip\nspf 4 a.example skip\n");
+	told_is("");
+	gates_are(v, "ptr 4 fail\nspf 4 a.example pass\n");
+	assert_true(verdicts_gate_fails(v));
+	verdicts_destroy(v);
+}
+
+static void
+gates_of_a_partial_exam_are_added(void **state)
+{
+	struct verdicts *v = verdicts_create();
+
+	(void)state;
+	exam(v, "", "", "", "ptr 4 fail\nspf 4 a.example pass\ndkim b.example pass\n");
+	buf_free(&told);
+	exam(v, "ptr.", "", "", "ptr 4 pass\n");
+	buf_free(&told);
+	gates_are(v, "ptr 4 pass\nspf 4 a.example pass\ndkim b.example pass\n");
+	assert_false(verdicts_gate_fails(v));
+	exam(v, "", "", "", "ptr 4 pass\n");
+	buf_free(&told);
+	gates_are(v, "ptr 4 pass\n");
+	verdicts_destroy(v);
+}
+
+/* The doctor reads what strangers publish: whatever it says, nothing grows without bound or is believed. */
+static void
+nonsense_is_left_out(void **state)
+{
+	struct verdicts *v = verdicts_create();
+	struct buf       rows = BUF(1024 * 1024), out = BUF(1024 * 1024);
+
+	(void)state;
+	exam(v, "", "", "ptr.exists 192.0.2.1 rotten;x y fail",
+	     "ptr 4 perhaps\n\nnothing\nfail\n 4 fail\nseen a.example x\n");
+	told_is("x y >fail\n");
+	gates_are(v, " 4 fail\n");
+	for (unsigned i = 0; i < 3 * VERDICTS_MAX; i++)
+		buf_addf(&rows, "kind=finding\tid=i%u\tstatus=fail\nkind=count\tid=i%u\n", i, i);
+	told = BUF(65536);
+	verdicts_take(v, &(struct wire_examine){0},
+	              &(struct wire_findings){.rows = buf_str(&rows)}, changed);
+	buf_free(&told);
+	verdicts_report(v, &out);
+	assert_true(out.n < 200 * 1024);
+	buf_free(&rows);
+	buf_free(&out);
+	verdicts_destroy(v);
+}
+
+static void
+numbers_are_summed(void **state)
+{
+	struct verdicts *v = verdicts_create();
+	struct buf       rows = BUF(4096);
+
+	(void)state;
+	buf_addz(&rows, "kind=count\tid=a\tpass:=3\tfail:=1\nkind=count\tid=b\tpass:=4\tskip:=2\n");
+	told = BUF(65536);
+	verdicts_take(v, &(struct wire_examine){0},
+	              &(struct wire_findings){.rows = buf_str(&rows)}, changed);
+	told_is("");
+	assert_int_equal(verdicts_count(v, "pass"), 7);
+	assert_int_equal(verdicts_count(v, "fail"), 1);
+	assert_int_equal(verdicts_count(v, "skip"), 2);
+	buf_clear(&rows);
+	buf_addz(&rows, "kind=count\tid=a\tpass:=4\tfail:=0\n");
+	told = BUF(65536);
+	verdicts_take(v, &(struct wire_examine){.only = STR("a")},
+	              &(struct wire_findings){.rows = buf_str(&rows)}, changed);
+	told_is("");
+	assert_int_equal(verdicts_count(v, "pass"), 8);
+	assert_int_equal(verdicts_count(v, "fail"), 0);
+	buf_free(&rows);
+	verdicts_destroy(v);
+}
+
+static bool
+key(struct verdicts *v, const char *name, const char *half, const char *why)
+{
+	return verdicts_key(v, &(struct wire_key_state){str_of(name), str_of(half), str_of(why)});
+}
+
+static void
+keys_that_were_seen_are_told_to_all(void **state)
+{
+	struct verdicts *v = verdicts_create();
+
+	(void)state;
+	assert_true(key(v, "s._domainkey.a.example", "AAA", "it is not published"));
+	assert_false(key(v, "s._domainkey.a.example", "AAA", "it is not published"));
+	gates_are(v, "");
+	assert_true(key(v, "s._domainkey.a.example", "AAA", ""));
+	gates_are(v, "seen s._domainkey.a.example AAA\n");
+	assert_true(key(v, "s._domainkey.a.example", "BBB", "DNS has another key"));
+	gates_are(v, "");
+	for (unsigned i = 0; i < 2 * VERDICTS_KEYS_MAX; i++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "k%u", i);
+		(void)key(v, name, "A", "");
+	}
+	verdicts_destroy(v);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ids_are_chosen_by_their_beginnings),
+		cmocka_unit_test(only_what_changes_is_told),
+		cmocka_unit_test(a_partial_exam_leaves_the_rest),
+		cmocka_unit_test(what_could_not_be_asked_changes_nothing),
+		cmocka_unit_test(gates_of_a_partial_exam_are_added),
+		cmocka_unit_test(nonsense_is_left_out),
+		cmocka_unit_test(numbers_are_summed),
+		cmocka_unit_test(keys_that_were_seen_are_told_to_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
