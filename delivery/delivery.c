@@ -20,8 +20,7 @@
 
 enum {
 	LEASES = 1000,                   /* at once */
-	HELD_HIGH = 48 * 1024 * 1024,    /* octets of mail in memory: then no more leases ... */
-	HELD_LOW = 32 * 1024 * 1024,     /* ... until there is room again */
+	HELD_MOST = 48 * 1024 * 1024,    /* octets of mail in memory, or `memory`: then no more leases */
 	TICK_MS = 10 * 1000,
 	DRAIN_MS = 20 * 1000,
 	KEYDS_MAX = 8,
@@ -47,12 +46,15 @@ say_capacity(struct delivery *d)
 {
 	struct worker *w = &d->worker;
 	unsigned       now = d->capacity;
+	uint64_t       high = HELD_MOST;
 
+	if (w->setup != NULL && w->setup->config->memory < high)
+		high = w->setup->config->memory;
 	if (d->draining)
 		now = 0;
-	else if (w->held_bytes > HELD_HIGH && d->capacity == LEASES)
+	else if (w->held_bytes > high && d->capacity == LEASES)
 		now = (unsigned)w->jobs.n;
-	else if (w->held_bytes < HELD_LOW)
+	else if (w->held_bytes < high / 3 * 2)
 		now = LEASES;
 	if (now == d->capacity || w->queue == NULL)
 		return;

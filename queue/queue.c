@@ -14,7 +14,7 @@
 #include "queue/core.h"
 #include "queue/store_disk.h"
 
-enum { DRAIN_MS = 20 * 1000, DRAIN_POLL_MS = 50 };
+enum { DRAIN_MS = 20 * 1000, DRAIN_POLL_MS = 50, BUFFERS_MAX = 64 * 1024 * 1024 };
 
 struct schedule
 queue_schedule(const struct queue *q)
@@ -137,15 +137,25 @@ peer(void *self, enum role_id who, unsigned index, int fd)
 		close(fd);
 }
 
+static size_t
+least(uint64_t a, size_t b)
+{
+	return a < b ? (size_t)a : b;
+}
+
 static bool
 open_store(struct queue *q, bool read_only, struct buf *why)
 {
+	uint64_t memory = q->config != NULL ? q->config->memory : 0; /* none: offline */
 	q->store = store_disk_open(
 		&(struct store_disk_conf){
 			.loop = q->loop,
 			.dirfd = fcntl(q->dirfd, F_DUPFD_CLOEXEC, 0),
 			.read_only = read_only,
 			.lease_ms = LEASE_MS,
+			.warm_bytes = least(memory / 4, BUFFERS_MAX),
+			.queue_bytes = least(memory / 4, BUFFERS_MAX),
+			.index_bytes = memory / 2,
 		},
 		&events, q, why);
 	if (q->store == NULL)

@@ -18,6 +18,7 @@ struct store_disk_conf {
 	uint64_t
 		floor_bytes; /* less free space: mail is refused; 0: by the size of the file system */
 	size_t warm_bytes;   /* bodies kept in memory for the first attempt; 0: 64 MiB */
+	size_t index_bytes;  /* what is kept of each message; over it mail is refused; 0: no limit */
 	size_t queue_bytes; /* not yet written mail; over it puts are refused for a moment; 0: 64 MiB */
 	uint64_t
 		slack_bytes; /* the log may outgrow twice its live octets by so much; 0: 256 MiB or less */

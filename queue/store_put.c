@@ -12,7 +12,7 @@
 #include "queue/disk.h"
 #include "queue/part.h"
 
-enum { LANE_MAX = 300, BODY_MAX = 1024 * 1024, LEASES_INLINE = 4 };
+enum { LANE_MAX = 300, BODY_MAX = 1024 * 1024, LEASES_INLINE = 4, MSG_OVERHEAD = 64 };
 
 struct store_put {
 	struct store    *store; /* first: store.c looks there */
@@ -348,12 +348,23 @@ put_done(struct disk *d, struct block *b, int error)
 	return kept;
 }
 
+/* As the allocator and the tables have it, rounded up. */
+static size_t
+index_bytes(const struct disk *d)
+{
+	return d->index.msgs.n * (sizeof(struct msg) + MSG_OVERHEAD) +
+	       (size_t)d->index.n_parts * sizeof(struct part);
+}
+
 static enum store_result
 refusal(const struct disk *d, const struct store_put *p, const struct store_message *m)
 {
 	if (d->state == STORE_BROKEN || d->closed != NULL)
 		return STORE_AGAIN;
 	if (d->state == STORE_NO_ROOM)
+		return STORE_FULL;
+	/* Reports are the queue's own, and end other mail. */
+	if (d->conf.index_bytes != 0 && !m->derived && index_bytes(d) > d->conf.index_bytes)
 		return STORE_FULL;
 	if (!parts_are_sound(m) || !body_is_whole(p, m->size))
 		return STORE_BAD;

@@ -108,11 +108,23 @@ static void
 check_spill(struct session *s)
 {
 	struct transaction *t = s->tx;
+	bool                tight = server_is_short(s->server);
 
-	if (!message_wants_spill(t->message))
+	if (!message_wants_spill(t->message) && !(tight && message_tighten(t->message)))
 		return;
 	session_enter(s, PHASE_WAIT);
 	handover_spill(s->server->handover, &t->job, t->params.size);
+}
+
+/* A header has to be whole before it can leave memory. */
+static void
+feed(struct session *s, struct str in)
+{
+	struct message *m = s->tx->message;
+
+	if (!m->in_body && m->raw.n > 0 && server_is_short(s->server))
+		message_give_up(m);
+	stream_take(s->stream, message_feed(m, in));
 }
 
 static void
@@ -143,7 +155,7 @@ data_input(struct session *s)
 	if (in.n == 0 && !m->data.ended)
 		return false;
 	if (in.n > 0)
-		stream_take(s->stream, message_feed(m, in));
+		feed(s, in);
 	/*
 	 * The end may have come in the very piece that made it large: first the file, then the
 	 * end.
@@ -234,8 +246,9 @@ chunk_input(struct session *s)
 		return false;
 	if (in.n > 0) {
 		if (!s->chunk_drop)
-			(void)message_feed(s->tx->message, in);
-		stream_take(s->stream, in.n);
+			feed(s, in);
+		else
+			stream_take(s->stream, in.n);
 		s->chunk_left -= in.n;
 	}
 	if (!s->chunk_drop)

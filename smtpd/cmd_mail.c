@@ -49,6 +49,11 @@ check_mail(struct session *s, struct address a, const struct mail_params *p)
 		session_log_reject(s, "mail", "too-big", r, STR_NONE);
 		return r;
 	}
+	if (server_is_short(s->server)) {
+		r = REPLY(452, 4, 3, 1, "memory is short here now: try again in a moment");
+		session_log_reject(s, "mail", "no-memory", r, STR_NONE);
+		return r;
+	}
 	if (!handover_is_open(s->server->handover, &r)) {
 		session_log_reject(s, "mail", "no-intake", r, STR_NONE);
 		return r;
@@ -123,7 +128,7 @@ add(struct session *s, struct address a, const struct rcpt_params *p)
 {
 	if (a.utf8 && !s->tx->params.smtputf8)
 		return REPLY(553, 5, 6, 7, "this address needs SMTPUTF8 behind MAIL");
-	if (s->tx->n_rcpts >= s->tx->max_rcpts || !transaction_add(s->tx, a, p))
+	if (s->tx->n_rcpts >= s->tx->max_rcpts || server_is_short(s->server) || !transaction_add(s->tx, a, p))
 		return FULL;
 	if (s->phase == PHASE_MAIL)
 		session_enter(s, PHASE_RCPT);

@@ -254,6 +254,12 @@ handover_is_open(const struct handover *h, struct reply *refusal)
 	return false;
 }
 
+size_t
+handover_unsent(const struct handover *h)
+{
+	return h->queue != NULL ? channel_unsent(h->queue) : 0;
+}
+
 void
 handover_spill(struct handover *h, struct handover_job *job, uint64_t hint_bytes)
 {

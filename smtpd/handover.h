@@ -53,6 +53,9 @@ void handover_on_lost(struct handover *h, void (*fn)(enum role_id who, unsigned 
  */
 bool handover_is_open(const struct handover *h, struct reply *refusal);
 
+/* Octets that the queue has not read yet. */
+size_t handover_unsent(const struct handover *h);
+
 /* Ask for a descriptor; the answer comes to job->opened. `hint_bytes`: SIZE=, or 0. */
 void handover_spill(struct handover *h, struct handover_job *job, uint64_t hint_bytes);
 

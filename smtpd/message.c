@@ -19,6 +19,7 @@ enum {
 	SPARE_MAX = 32,
 	SPARE_OCTETS = 64 * 1024, /* a spare message keeps no more memory than this */
 	WRITE_OCTETS = 128 * 1024,
+	TIGHT_OCTETS = 16 * 1024, /* while memory is short */
 	TEXT_MAX = 2 * 1024 *
 	           1024, /* never reached: input comes in pieces and is spilled between them */
 };
@@ -421,17 +422,54 @@ message_wants_spill(const struct message *m)
 	return m->fd < 0 && m->refusal.code == 0 && m->text.n > fits;
 }
 
+/* The room of a large piece, once it is written. */
+static void
+drop_empty(struct message *m)
+{
+	if (m->text.n == 0)
+		buf_free(&m->text);
+}
+
+bool
+message_tighten(struct message *m)
+{
+	bool much = m->text.n > TIGHT_OCTETS && m->refusal.code == 0;
+
+	if (much && m->fd >= 0) {
+		write_out(m);
+		drop_empty(m);
+	}
+	return much && m->fd < 0 && m->in_body;
+}
+
+void
+message_give_up(struct message *m)
+{
+	refuse(m, "no-memory",
+	       REPLY(452, 4, 3, 1, "memory is short here now: try again in a moment"));
+	buf_free(&m->raw);
+	buf_free(&m->text);
+}
+
+uint64_t
+message_held(const struct message *m)
+{
+	return m->raw.cap + m->text.cap;
+}
+
 void
 message_spill(struct message *m, int fd)
 {
 	assert(m->fd < 0);
 	m->fd = fd;
-	if (fd < 0)
+	if (fd < 0) {
 		refuse(m, "spool",
 		       REPLY(451, 4, 3, 0,
 		             "the queue has no room for a large message now: try again"));
-	else
+	} else {
 		write_out(m);
+		drop_empty(m);
+	}
 }
 
 uint64_t

@@ -75,6 +75,14 @@ struct reply message_refusal(struct message *m);
 
 bool message_wants_spill(const struct message *m);
 
+/* Memory is short: what has a file is written there at once; true: it wants one, however small it is. */
+bool message_tighten(struct message *m);
+
+/* Memory is short and a file would not help: nothing of it is kept, its end hears 452. */
+void message_give_up(struct message *m);
+
+uint64_t message_held(const struct message *m); /* octets of memory */
+
 /*
  * The descriptor that was asked for, now the message's; -1: there is none, the message is
  * refused.

@@ -201,6 +201,14 @@ make_room(struct server *sv)
 	return true;
 }
 
+bool
+server_is_short(const struct server *sv)
+{
+	uint64_t limit = sv->site->config->memory;
+
+	return limit != 0 && sv->held + handover_unsent(sv->handover) > limit;
+}
+
 void
 server_accept(struct server *sv, unsigned index, int fd, struct addr client)
 {
@@ -215,7 +223,7 @@ server_accept(struct server *sv, unsigned index, int fd, struct addr client)
 		sv->max_sessions = session_limit();
 	if (!admit(sv, fd, client, &peer))
 		return;
-	if (sv->sessions.n >= sv->max_sessions && !make_room(sv)) {
+	if ((sv->sessions.n >= sv->max_sessions || server_is_short(sv)) && !make_room(sv)) {
 		peers_settle(&sv->peers, peer);
 		turn_away(sv, fd, client, "too-many-sessions");
 		return;

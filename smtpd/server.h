@@ -44,6 +44,7 @@ struct server {
 	struct ids       ids;
 	struct list      sessions; /* of struct session */
 	size_t           max_sessions;
+	uint64_t         held; /* octets of memory that sessions use; against `memory` of the configuration */
 	struct messages  messages;
 	struct peers     peers;
 	struct senders   senders;
@@ -78,6 +79,9 @@ void server_drain(struct server *sv, void (*done)(void *arg), void *arg);
 
 struct site *site_ref(struct site *s);
 void         site_unref(struct site *s); /* NULL is allowed */
+
+/* Over the memory that the configuration grants this process: no mail begins, and none grows in memory. */
+bool server_is_short(const struct server *sv);
 
 /* A session has ended; called by it alone. */
 void server_left(struct server *sv);

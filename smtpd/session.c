@@ -17,6 +17,7 @@ enum {
 	ARM_SLACK_MS = 1000, /* deadlines are moved no finer than this: timers cost, too */
 	OUTPUT_MAX = 32 * 1024, /* a client that does not read its replies gets no more of them */
 	TLS_MAX_MS = 60 * 1000, /* for a handshake */
+	TLS_OCTETS = 40 * 1024, /* of one connection, as measured with OpenSSL 3.0 */
 	SLOW_GRACE_S = 600,  /* from MAIL on, before a message has to keep a pace */
 	SLOW_RATE = 100,     /* octets a second: slower than any modem, faster than a siege */
 };
@@ -158,6 +159,26 @@ session_log_in(struct session *s, struct str name)
 	return true;
 }
 
+/* What its buffers take. Those of TLS are the library's: a round number. */
+static uint64_t
+weigh(const struct session *s)
+{
+	uint64_t n = sizeof *s + (s->secure ? TLS_OCTETS : 0);
+
+	if (s->stream != NULL)
+		n += stream_waiting(s->stream) + stream_unsent(s->stream);
+	if (s->tx != NULL)
+		n += transaction_held(s->tx);
+	return n;
+}
+
+static void
+count_memory(struct session *s, uint64_t held)
+{
+	s->server->held += held - s->held;
+	s->held = held;
+}
+
 void
 session_destroy(struct session *s)
 {
@@ -172,6 +193,7 @@ session_destroy(struct session *s)
 	forget(&s->helo);
 	log_out(s);
 	leave(sv, &s->peer);
+	count_memory(s, 0);
 	free(s);
 	server_left(sv);
 }
@@ -301,7 +323,9 @@ run(struct session *s)
 	while ((s->phase & PHASES_CLIENT) != 0 && s->stream != NULL && !s->clogged && step(s)) {
 		progress = true;
 		s->clogged = s->stream != NULL && stream_unsent(s->stream) > OUTPUT_MAX;
+		count_memory(s, weigh(s));
 	}
+	count_memory(s, weigh(s));
 	if (s->phase == PHASE_END || s->stream == NULL)
 		return;
 	if (s->clogged)
@@ -426,6 +450,7 @@ session_create(struct server *sv, const struct listen_conf *on, int fd, struct a
 	s->trusted = peer == NULL;
 	if (peer != NULL)
 		peer->connections++;
+	count_memory(s, sizeof *s);
 	list_push(&sv->sessions, &s->link);
 	s->stream = stream = stream_accept(sv->loop, fd, on_event, s);
 	if (stream == NULL) {

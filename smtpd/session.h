@@ -55,6 +55,7 @@ struct session {
 	struct str                helo, login; /* owned */
 	uint64_t                  chunk_left;
 	int64_t                   armed_ms;
+	uint64_t                  held; /* octets of memory, as counted last; part of server->held */
 	unsigned                  errors, auth_failures, mails;
 	unsigned                  idle_commands; /* since the last mail */
 	bool esmtp, secure, greeted, trusted;

@@ -48,6 +48,13 @@ transaction_destroy(struct transaction *t)
 	free(t);
 }
 
+uint64_t
+transaction_held(const struct transaction *t)
+{
+	return sizeof *t + t->text.cap + t->received.cap + t->cap_rcpts * sizeof *t->rcpts +
+	       (t->message != NULL ? message_held(t->message) : 0);
+}
+
 struct str
 transaction_text(const struct transaction *t, struct place p)
 {

@@ -46,6 +46,8 @@ void                transaction_destroy(struct transaction *t); /* NULL is allow
 
 struct str transaction_text(const struct transaction *t, struct place p);
 
+uint64_t transaction_held(const struct transaction *t); /* octets of memory */
+
 /* False if the transaction is full. */
 bool transaction_set_from(struct transaction *t, struct address a, struct str envid) MUST_USE;
 bool transaction_add(struct transaction *t, struct address a, const struct rcpt_params *p) MUST_USE;

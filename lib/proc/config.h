@@ -150,6 +150,7 @@ struct config {
 	int64_t *retry_ms; size_t n_retry;
 	int64_t  expire_ms;
 	int64_t  delay_notice_ms;
+	uint64_t memory; /* octets for what grows with mail and peers: of all roles; in a role what one process of it may use */
 	uint64_t max_size;
 	unsigned max_recipients;
 	int64_t  idle_timeout_ms;
@@ -168,6 +169,9 @@ struct config {
  * host's name make none.
  */
 bool config_selector(const struct config *c, int64_t now_ms, struct buf *out) MUST_USE;
+
+/* How many processes a role has (keyd follows delivery: the supervisor knows). */
+unsigned config_processes(const struct config *c, enum role_id id);
 
 bool config_is_capture(const struct config *c); /* no domains: hold everything */
 

@@ -347,6 +347,8 @@ conf_apply(struct maker *m)
 	c->trust_origin = origin_of(m, "trust");
 	if (m->carried)
 		return;
+	if (c->memory == 0)
+		c->memory = conf_memory_default();
 	if (c->hostname.n == 0)
 		default_hostname(m);
 	conf_dkim_found(m);

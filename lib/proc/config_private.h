@@ -194,7 +194,7 @@ const struct row *conf_row_find(const struct row *rows, struct str name);
 bool              conf_is_secret(struct str keyword); /* what stands behind it must not be shown */
 const char       *conf_row_name(const void *rows, size_t i); /* for conf_nearest */
 
-extern const struct kind kind_flag, kind_choice, kind_count, kind_port, kind_span, kind_size, kind_rate;
+extern const struct kind kind_flag, kind_choice, kind_count, kind_port, kind_span, kind_size, kind_rate, kind_memory;
 extern const struct kind kind_name, kind_path, kind_spans;
 extern const struct kind kind_hostname, kind_domains, kind_from, kind_user, kind_users, kind_pwcheck, kind_selector;
 extern const struct kind kind_listen, kind_trust, kind_tls, kind_resolver;
@@ -224,6 +224,7 @@ void   conf_block_defaults(struct maker *m, const struct row *rows, void *base);
 
 /* ---- values ---- */
 
+uint64_t     conf_memory_default(void); /* half of what the machine or the control group has */
 struct place conf_place(const struct maker *m, const struct origin *o); /* of an element made earlier */
 struct origin conf_origin(struct maker *m, const struct word *w); /* of the directive in work, at word `w` (or NULL) */
 struct str   conf_copy(struct maker *m, struct str s);

@@ -120,6 +120,8 @@ const struct row conf_rows[] = {
 	 .help = "senders are told after this time that mail is late"},
 	{.name = "max-size", .kind = &kind_size, .at = C(max_size), .def = "50M", .min = 1024, .max = INT64_C(2) << 30, .least = 1, .most = 1, .roles = S_ | Q_,
 	 .help = "largest message taken"},
+	{.name = "memory", .kind = &kind_memory, .at = C(memory), .min = INT64_C(8) << 20, .max = INT64_C(16) << 40, .least = 1, .most = 1, .flags = ROW_RESTART, .roles = S_ | Q_ | D_,
+	 .help = "for mail and peers, of all roles together; what is over it hears 452 or waits; default: half of the machine's"},
 	{.name = "max-recipients", .kind = &kind_count, .at = C(max_recipients), .def = "1000", .min = 1, .max = 100000, .least = 1, .most = 1, .roles = S_ | Q_,
 	 .help = "most recipients of one message"},
 	{.name = "idle-timeout", .kind = &kind_span, .at = C(idle_timeout_ms), .def = "300s", .min = SEC / 10, .max = 2 * HOUR, .least = 1, .most = 1, .roles = S_,

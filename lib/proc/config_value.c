@@ -276,7 +276,7 @@ put_limit(struct buf *out, const struct row *row, int64_t limit)
 {
 	if (row->kind == &kind_span || row->kind == &kind_spans)
 		conf_put_span(out, limit);
-	else if (row->kind == &kind_size)
+	else if (row->kind == &kind_size || row->kind == &kind_memory)
 		conf_put_size(out, (uint64_t)limit);
 	else
 		buf_addn(out, (uint64_t)limit);

@@ -2,7 +2,6 @@
 #include "lib/proc/supervise.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +31,6 @@ enum {
 	LOCK_TRY_MS = 50,
 	TICK_MS = 5000,     /* files that config names are looked at this often */
 	STATUS_TICKS = 12,  /* and systemd hears the depth of the queue each minute */
-	PROCESSES_MAX = 60, /* as the configuration says; on larger machines too */
 	KEYDS_MAX = 8,      /* delivery knows no more */
 	EXIT_FAILED = 1,
 };
@@ -373,33 +371,15 @@ open_places(struct supervise *s, struct buf *why)
 	return s->o->pidfile == NULL || places_pidfile(s->o->pidfile, why);
 }
 
-static unsigned
-count_cores(void)
-{
-	cpu_set_t set;
-	int       n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-
-	return n > 0 ? (unsigned)n : 1;
-}
-
-static unsigned
-choose(unsigned configured, unsigned otherwise)
-{
-	unsigned n = configured > 0 ? configured : otherwise;
-
-	return n < PROCESSES_MAX ? n : PROCESSES_MAX;
-}
-
 static void
 start_crew(struct supervise *s)
 {
 	const struct config *c = s->config;
 	struct crew_plan     plan = {.program = s->o->program, .keep_fd = s->lock_fd};
-	unsigned             cores = count_cores();
 
-	plan.count[ROLE_SMTPD] = choose(c->smtpd_count, cores);
-	plan.count[ROLE_DELIVERY] = choose(c->delivery_count, cores);
-	plan.count[ROLE_AUTH] = choose(c->auth_count, 1);
+	plan.count[ROLE_SMTPD] = config_processes(c, ROLE_SMTPD);
+	plan.count[ROLE_DELIVERY] = config_processes(c, ROLE_DELIVERY);
+	plan.count[ROLE_AUTH] = config_processes(c, ROLE_AUTH);
 	plan.count[ROLE_QUEUE] = 1;
 	/* A signature costs more than all else about a message: one signer would hold up two workers. */
 	plan.count[ROLE_KEYD] =

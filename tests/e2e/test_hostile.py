@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 import smtplib
+import socket
 import time
 
 from house import until
@@ -57,3 +58,46 @@ def test_over_quota_is_refused():
         assert len(w.postern.wait_event("reject", 2, why="over-quota")) == 2
         w.postern.send(SENDER, ["e@a.example"], letter())
         w.receivers["127.0.0.2"].wait(3)
+
+
+def peak_kib(pid):
+    """The most memory that a process has had of its own: the program's files do not count."""
+    fields = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status") if ":" in line)
+    return int(fields["VmHWM"].split()[0]) - int(fields["RssFile"].split()[0])
+
+
+def test_memory_has_a_ceiling():
+    """200 clients that hold back 250 KiB each get 452 or a file, memory stays below its ceiling, others go on afterwards"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, config="memory 16M\nsmtpd-processes 1\ndelivery-processes 1") as w:
+        pid = w.postern.role_pids("smtpd")[0]
+        head = b"From: App <app@sender.example>\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"x" * 500) for i in range(480))
+        socks, replies = [], []
+        for i in range(200):
+            s = socket.create_connection(("127.0.0.1", w.postern.port), 30)
+            s.sendall(b"EHLO flood.example\r\nMAIL FROM:<app@sender.example>\r\nRCPT TO:<b@a.example>\r\nDATA\r\n")
+            f = s.makefile("rb")
+            line = b""
+            while not line.startswith((b"354", b"4", b"5")):
+                line = f.readline()
+                assert line, i
+            if line.startswith(b"354"):
+                s.sendall(head if i % 2 else b"From: App <app@sender.example>\r\n\r\n" + b"y" * 70 + b"\r\n" + (b"z" * 70 + b"\r\n") * 3000)
+                socks.append((s, f))
+            else:
+                replies.append(line)
+                s.close()
+        time.sleep(0.5)
+        grown = peak_kib(pid)
+        for s, f in socks:
+            s.sendall(b"\r\n.\r\n")
+        for s, f in socks:
+            replies.append(f.readline())
+            s.close()
+        short = [r for r in replies if r.startswith(b"452 4.3.1 memory is short")]
+        assert short, replies[-3:]
+        fine = (b"250", b"452 4.", b"451 4.", b"421 4.3.2")
+        assert all(r.startswith(fine) for r in replies), [r for r in replies if not r.startswith(fine)][:3]
+        assert grown < 24 * 1024, f"{grown} KiB with a ceiling of 8 MiB for smtpd"
+        assert w.postern.wait_event("reject", 1, why="no-memory")
+        assert w.postern.role_pids("smtpd") == [pid]
+        w.postern.send(SENDER, ["b@a.example"], letter())

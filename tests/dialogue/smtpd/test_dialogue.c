@@ -3,7 +3,7 @@
  * Plays the scripts of this folder against a session.
  *
  * `set` lines make the configuration: domains, trust (words), listen (starttls tls auth
- * auth-required tls-required), own (the listener's address), max-size, max-recipients,
+ * auth-required tls-required), own (the listener's address), memory, max-size, max-recipients,
  * idle-timeout (seconds), user NAME PATTERN..., dkim DOMAIN SELECTOR..., certificate no, intake
  * full|broken|none, mechs none, lint strict|off, received-client full|none, limit-connections,
  * limit-commands and limit-auth-failures N, held N (connections that the client has already),
@@ -185,6 +185,7 @@ make_config(struct bench *b, const struct script *sc)
 	c->domains_origin = (struct origin){.file = "/etc/postern/postern.conf", .line = 2};
 	c->trust_origin = (struct origin){.file = "/etc/postern/postern.conf", .line = 7};
 	c->dkim_sign = true;
+	c->memory = number(sc, "memory", UINT64_C(1) << 40);
 	c->max_size = number(sc, "max-size", 1000000);
 	c->max_recipients = (unsigned)number(sc, "max-recipients", 1000);
 	c->idle_timeout_ms = (int64_t)number(sc, "idle-timeout", 300) * 1000;

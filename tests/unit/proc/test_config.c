@@ -69,6 +69,7 @@ static const struct {
 	{"expire", "36h", "36h", ""},
 	{"delay-notice", "30m", "30m", ""},
 	{"max-size", "16384K", "16M", ""},
+	{"memory", "64M", "64M", ""},
 	{"max-recipients", "7", "7", ""},
 	{"idle-timeout", "300s", "5m", ""},
 	{"user", "bob { rate 60/m  quota 9/D }", "bob { rate 60/min quota 9/d }", ""},

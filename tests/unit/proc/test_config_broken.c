@@ -84,6 +84,7 @@ static const struct {
 	{"user bob { rate 500 }\n", "1:17", "is no rate", "500/h"},
 	{"user bob { quota 0/d }\n", "1:18", "is no rate", "500/h"},
 	{"trust 10.0.0.0/8 { rate 5/week }\n", "1:25", "is no rate", "500/h"},
+	{"memory 7M\n", "1:8", "out of range", "8M"},
 	{"limit-connections many\n", "1:19", "many", NULL},
 	{"listen 127.0.0.1:25 proxy\n", "1:21", "needs the networks", "192.0.2.0/24"},
 	{"listen 127.0.0.1:25 proxy 10.0.0.1/8\n", "1:27", "is no network", NULL},

@@ -33,6 +33,7 @@ static const char everything[] =
         "retry 1s 2m 3h\n"
         "expire 2d\n"
         "delay-notice 1h\n"
+        "memory 100M\n"
         "max-size 123456\n"
         "max-recipients 77\n"
         "idle-timeout 99s\n"
@@ -256,6 +257,28 @@ each_role_reads_what_it_may_see(void **state)
 	config_unref(c);
 }
 
+static void
+each_process_is_told_its_share_of_memory(void **state)
+{
+	static const struct {
+		enum role_id role;
+		uint64_t     share;
+	} shares[] = {{ROLE_SMTPD, 25}, {ROLE_QUEUE, 25}, {ROLE_AUTH, 0}, {ROLE_SUPERVISOR, 100}};
+	struct config *c = loaded();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
+		struct buf     text = BUF(WIRE_CONFIG_MAX);
+		struct config *r = carried(c, shares[i].role, &text);
+
+		assert_int_equal((r->memory + (1 << 19)) >> 20, shares[i].share);
+		config_unref(r);
+		buf_free(&text);
+	}
+	assert_int_equal(config_processes(c, ROLE_SMTPD), 2);
+	config_unref(c);
+}
+
 /* Whether a piece of `secret` is in `text`, as it is or in base64 at any of the three offsets. */
 static bool
 leaks(struct str text, struct str secret)
@@ -388,6 +411,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_role_reads_what_it_may_see),
+		cmocka_unit_test(each_process_is_told_its_share_of_memory),
 		cmocka_unit_test(no_role_gets_a_secret_of_another),
 		cmocka_unit_test(rendering_again_gives_the_same),
 		cmocka_unit_test(defaults_and_capture_travel_too),
