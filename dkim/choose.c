@@ -25,7 +25,7 @@ const struct dkim_conf *
 dkim_choose(const struct config *c, struct str from, struct buf *why)
 {
 	if (!c->dkim_sign) {
-		buf_addz(why, "dkim-sign off");
+		buf_addz(why, "off");
 		return NULL;
 	}
 	if (from.n == 0) {
@@ -38,7 +38,6 @@ dkim_choose(const struct config *c, struct str from, struct buf *why)
 		if (found != NULL)
 			return found;
 	}
-	buf_addz(why, "no-key-for ");
-	buf_add(why, from);
+	buf_addz(why, "no-key");
 	return NULL;
 }

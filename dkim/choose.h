@@ -16,7 +16,7 @@ struct dkim_conf;
 /*
  * `from` is the canonical domain of From: (the envelope's header_from), empty if there is
  * none. NULL: the message goes unsigned, and `why` says so in the words of the log:
- * "dkim-sign off", "no-from" or "no-key-for example.com". The result lives as long as `c`.
+ * "off", "no-from" or "no-key". The result lives as long as `c`.
  */
 const struct dkim_conf *dkim_choose(const struct config *c, struct str from, struct buf *why);
 

@@ -29,20 +29,40 @@ static const struct wording wordings[] = {
                  "does not send confirmations, so this is the last you hear of it."},
 };
 
+static bool
+is_ours(struct str domain, const struct str *domains, size_t n)
+{
+	for (size_t i = 0; domain.n > 0 && i < n; i++)
+		if (domain_matches(domain, domains[i]))
+			return true;
+	return false;
+}
+
+static bool
+is_below(struct str domain, struct str parent)
+{
+	return domain.n > parent.n && str_iends(domain, parent) &&
+	       domain.p[domain.n - parent.n - 1] == '.';
+}
+
 struct str
 bounce_domain(const struct envelope *original, const struct str *domains, size_t n,
               struct str hostname)
 {
+	struct str     author = original->header_from, sender = STR_NONE;
 	struct address a;
 
-	for (size_t i = 0; i < n; i++)
-		if (original->header_from.n > 0 &&
-		    domain_matches(original->header_from, domains[i]))
-			return original->header_from;
 	if (original->from.n > 0 && address_parse(original->from, &a) == ADDRESS_OK)
-		for (size_t i = 0; i < n; i++)
-			if (domain_matches(a.domain, domains[i]))
-				return a.domain;
+		sender = a.domain;
+	if (!is_ours(sender, domains, n))
+		sender = STR_NONE;
+	if (!is_ours(author, domains, n))
+		author = STR_NONE;
+	/* Mail comes back to the sender's domain; below the author's the same keys sign for it. */
+	if (author.n > 0 && is_below(sender, author))
+		return sender;
+	if (author.n > 0 || sender.n > 0)
+		return author.n > 0 ? author : sender;
 	for (size_t i = 0; i < n; i++)
 		if (str_find(domains[i], '*') < 0)
 			return domains[i];

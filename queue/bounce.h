@@ -38,8 +38,9 @@ struct bounce {
 void bounce_format(struct buf *out, const struct bounce *b, bool *eightbit);
 
 /*
- * Whose name a report bears, so that it can be signed: the domain of the original's From:, its sender's,
- * the first plain one of `domains`, or the host's own.
+ * Whose name a report bears, so that it can be signed and the domain can receive: the original's sender's
+ * where that is below the domain of its From:, else that of From:, else the sender's, if they are in
+ * `domains`; else the first plain one of those, or the host's own.
  */
 struct str bounce_domain(const struct envelope *original, const struct str *domains, size_t n,
                          struct str hostname);

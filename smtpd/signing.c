@@ -27,7 +27,7 @@ signing_format(struct buf *out, const struct config *c, struct str domain, const
 	*why = NULL;
 	if (d == NULL) {
 		buf_addz(out, "none");
-		*why = c->dkim_sign ? "no-key" : "off";
+		*why = !c->dkim_sign ? "off" : domain.n == 0 ? "no-from" : "no-key";
 		return;
 	}
 	buf_add(out, d->domain);

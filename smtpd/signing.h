@@ -17,8 +17,8 @@ struct dkim_conf;
 const struct dkim_conf *signing_find(const struct config *c, struct str domain);
 
 /*
- * "example.com/2026a,2026b", or "none" and the reason in `why` (a literal; NULL if it is
- * signed).
+ * "example.com/2026a,2026b", or "none" and the reason in `why` (a literal in the words of
+ * dkim/choose.h; NULL if it is signed).
  */
 void signing_format(struct buf *out, const struct config *c, struct str domain, const char **why);
 

@@ -28,11 +28,11 @@ static const struct {
 	{"a.b.c.example.com", "example.com", ""},
 	{"empty.example.com", "example.com", ""},
 	{"only.example.org", "only.example.org", ""},
-	{"example.org", NULL, "no-key-for example.org"},
-	{"notexample.com", NULL, "no-key-for notexample.com"},
-	{"com", NULL, "no-key-for com"},
+	{"example.org", NULL, "no-key"},
+	{"notexample.com", NULL, "no-key"},
+	{"com", NULL, "no-key"},
 	{"sub.xn--bcher-kva.example", "xn--bcher-kva.example", ""},
-	{"[192.0.2.1]", NULL, "no-key-for [192.0.2.1]"},
+	{"[192.0.2.1]", NULL, "no-key"},
 	{"", NULL, "no-from"},
 };
 
@@ -65,7 +65,7 @@ nothing_is_signed_when_switched_off(void **state)
 
 	(void)state;
 	assert_null(dkim_choose(&c, STR("example.com"), &why));
-	assert_string_equal(buf_z(&why), "dkim-sign off");
+	assert_string_equal(buf_z(&why), "off");
 	buf_free(&why);
 }
 

@@ -165,6 +165,10 @@ domains_are_ours(void **state)
 		const char *answer;
 	} rows[] = {
 		{"example.com", "a@other.example", {"example.com"}, "example.com"},
+		{"example.com", "a@bounces.example.com", {"example.com", "*.example.com"}, "bounces.example.com"},
+		{"example.com", "a@bounces.example.com", {"example.com"}, "example.com"},
+		{"example.com", "a@notexample.com", {"example.com", "notexample.com"}, "example.com"},
+		{"news.example.com", "a@example.com", {"example.com", "*.example.com"}, "news.example.com"},
 		{"x.shop.example", "", {"example.com", "*.shop.example"}, "x.shop.example"},
 		{"stranger.example", "a@example.com", {"example.com"}, "example.com"},
 		{"stranger.example",
