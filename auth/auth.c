@@ -281,6 +281,7 @@ auth_main(unsigned index)
 
 	list_init(&a.smtpds);
 	code = role_run(ROLE_AUTH, index, &hooks, &a);
+	timer_destroy(a.sweep);
 	config_unref(a.config);
 	return code;
 }

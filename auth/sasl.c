@@ -22,6 +22,7 @@ struct exchange {
 	sasl_conn_t *conn;
 	struct sasl *sasl;
 	bool unavailable; /* the password could not be checked */
+	bool asks_name; /* LOGIN: the next response is the name */
 	sasl_callback_t checkpass[2];
 	char binding[64];
 	sasl_channel_binding_t cb;
@@ -303,6 +304,22 @@ is_offered(const struct sasl *s, struct str mech)
 	return false;
 }
 
+/*
+ * LOGIN's plugin loses the memory of the password when the library then finds that the name is none:
+ * empty, blank or too long. So such a name never gets there.
+ */
+static bool
+is_name(struct str s)
+{
+	ptrdiff_t nul = str_find(s, '\0');
+	size_t    blanks = 0;
+
+	s = str_sub(s, 0, nul >= 0 ? (size_t)nul : s.n);
+	while (blanks < s.n && str_find(STR(" \t\n\v\f\r"), s.p[blanks]) >= 0)
+		blanks++;
+	return blanks < s.n && s.n <= USER_NAME_MAX;
+}
+
 enum exchange_state
 exchange_start(struct exchange *x, struct str mech, const struct str *initial, struct str *challenge)
 {
@@ -320,6 +337,7 @@ exchange_start(struct exchange *x, struct str mech, const struct str *initial, s
 	    initial != NULL ? (unsigned)initial->n : 0, &out, &out_n);
 	free(name);
 	*challenge = (struct str){out, out_n};
+	x->asks_name = str_ieq(mech, STR("LOGIN"));
 	return outcome(x, r);
 }
 
@@ -328,8 +346,12 @@ exchange_step(struct exchange *x, struct str response, struct str *challenge)
 {
 	const char *out = NULL;
 	unsigned out_n = 0;
-	int r = sasl_server_step(x->conn, response.n > 0 ? response.p : "", (unsigned)response.n, &out, &out_n);
+	int r;
 
+	if (x->asks_name && !is_name(response))
+		return EXCHANGE_FAILED;
+	x->asks_name = false;
+	r = sasl_server_step(x->conn, response.n > 0 ? response.p : "", (unsigned)response.n, &out, &out_n);
 	*challenge = (struct str){out, out_n};
 	return outcome(x, r);
 }

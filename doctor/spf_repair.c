@@ -12,7 +12,7 @@ struct repair {
 	struct buf  seen; /* what is in `out`, in lower case, each between spaces */
 	struct buf  tail; /* modifiers */
 	char        all;  /* 0: none so far */
-	bool        redirect;
+	bool        redirect, exp;
 };
 
 /* What a form or a shell left behind. */
@@ -55,9 +55,12 @@ add_term(struct repair *r, const struct spf_term *t)
 			r->all = q;
 		return;
 	}
-	if (t->kind == SPF_PTR || !first_time(r, t->text))
+	/* RFC 7208 section 6: of these two there may be one. */
+	if (t->kind == SPF_PTR || (t->kind == SPF_REDIRECT && r->redirect) || (t->kind == SPF_EXP && r->exp) ||
+	    !first_time(r, t->text))
 		return;
 	r->redirect = r->redirect || t->kind == SPF_REDIRECT;
+	r->exp = r->exp || t->kind == SPF_EXP;
 	if (t->kind == SPF_REDIRECT || t->kind == SPF_EXP || t->kind == SPF_OTHER) {
 		buf_addc(&r->tail, ' ');
 		buf_add(&r->tail, t->text);

@@ -213,6 +213,16 @@ stats(void *self, struct buf *rows)
 	senders_format(&d->server.senders, rows, SENDERS_ROWS_MAX);
 }
 
+static void
+end(struct smtpd *d)
+{
+	for (size_t i = 0; i < d->n_ports; i++)
+		close_port(&d->ports[i]);
+	free(d->ports);
+	balancers_free(&d->balancers);
+	server_free(&d->server);
+}
+
 int
 smtpd_main(unsigned index)
 {
@@ -226,6 +236,10 @@ smtpd_main(unsigned index)
 		.stats = stats,
 	};
 	struct smtpd *d = mem_zero(sizeof *d);
+	int           code = role_run(ROLE_SMTPD, index, &hooks, d);
 
-	return role_run(ROLE_SMTPD, index, &hooks, d);
+	if (d->role != NULL)
+		end(d);
+	free(d);
+	return code;
 }

@@ -13,7 +13,7 @@
 #include "lib/util/random.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { COPIES = 2000, FILE_MAX = 64 * 1024 };
+enum { FILE_MAX = 64 * 1024 };
 
 /* In memory of exactly its size, so that ASan sees each octet read beyond. */
 static void
@@ -63,12 +63,12 @@ change(struct buf *b)
 }
 
 static void
-play_changed(struct str seed)
+play_changed(struct str seed, uint64_t copies)
 {
 	struct buf b = BUF(FILE_MAX);
 
 	random_hook(1); /* for each alike, in whatever order the folder has them */
-	for (int i = 0; i < COPIES; i++) {
+	for (; copies > 0; copies--) {
 		buf_clear(&b);
 		buf_add(&b, seed);
 		for (uint32_t times = 1 + random_below(6); times > 0; times--)
@@ -100,20 +100,21 @@ read_file(struct buf *b, const char *folder, const char *name)
 int
 main(int argc, char **argv)
 {
-	DIR           *folder = argc == 2 ? opendir(argv[1]) : NULL;
+	DIR           *folder = argc == 3 ? opendir(argv[1]) : NULL;
 	struct buf     seed = BUF(FILE_MAX);
 	struct dirent *entry;
+	uint64_t       copies;
 	int            n = 0;
 
-	if (folder == NULL) {
-		fprintf(stderr, "usage: %s CORPUS\n", argv[0]);
+	if (folder == NULL || !str_number(str_of(argv[2]), 1000000, &copies)) {
+		fprintf(stderr, "usage: %s CORPUS COPIES\n", argv[0]);
 		return 2;
 	}
 	play(STR(""));
 	while ((entry = readdir(folder)) != NULL)
 		if (entry->d_name[0] != '.' && read_file(&seed, argv[1], entry->d_name)) {
 			play(buf_str(&seed));
-			play_changed(buf_str(&seed));
+			play_changed(buf_str(&seed), copies);
 			printf("ok %d - %s and what is like it\n", ++n, entry->d_name);
 		}
 	printf("1..%d\n", n);

@@ -165,6 +165,25 @@ nobody_acts_for_another(void **state UNUSED)
 	}
 }
 
+/* The leak checker sees what the plugin would lose otherwise. */
+static void
+a_login_without_a_name_ends_before_the_password(void **state UNUSED)
+{
+	static char long_name[300];
+	const struct str rows[] = {STR(""), STR(" \t"), STR("\0app1"), STR("\n\0x"), {long_name, sizeof long_name}};
+
+	memset(long_name, 'a', sizeof long_name);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct exchange *x = exchange_create(library, 256, STR_NONE);
+		struct str challenge;
+
+		assert_int_equal(exchange_start(x, STR("login"), NULL, &challenge), EXCHANGE_MORE);
+		if (exchange_step(x, rows[i], &challenge) != EXCHANGE_FAILED)
+			fail_msg("row %zu", i);
+		exchange_destroy(x);
+	}
+}
+
 static void
 without_users_nothing_is_offered(void **state UNUSED)
 {
@@ -205,6 +224,7 @@ main(void)
 		cmocka_unit_test(channel_binding_holds_only_on_the_same_channel),
 		cmocka_unit_test(other_mechanisms_are_refused),
 		cmocka_unit_test(nobody_acts_for_another),
+		cmocka_unit_test(a_login_without_a_name_ends_before_the_password),
 		cmocka_unit_test(without_users_nothing_is_offered),
 	};
 

@@ -162,6 +162,8 @@ static const struct {
 	{"ptr", {"v=spf1 ptr a -all"}, {0}, "v=spf1 a -all"},
 	{"no term", {"v=spf1 ipv4:192.0.2.9 a -all"}, {0}, "v=spf1 a -all"},
 	{"redirect", {"v=spf1 redirect=b.example"}, {"192.0.2.1"}, "v=spf1 ip4:192.0.2.1 redirect=b.example"},
+	{"two of a modifier", {"v=spf1 a exp=e.example redirect=b.example exp=f.example redirect=c.example"}, {0},
+	 "v=spf1 a exp=e.example redirect=b.example"},
 	{"nothing at the end", {"v=spf1 a"}, {0}, "v=spf1 a ~all"},
 };
 /* clang-format on */
