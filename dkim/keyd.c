@@ -98,7 +98,10 @@ find_key(const struct keyd *d, struct str domain, struct str selector)
 	return NULL;
 }
 
-/* The supervisor has checked the key before; why it fails here is for the log, not for peers. */
+/*
+ * The supervisor has checked the key before, with this very library: what fails here is memory, and
+ * OpenSSL, having once failed to set itself up, would fail from now on. A new process has both.
+ */
 static void
 hold_key(struct hash *keys, struct str domain, const struct dkim_key_conf *conf)
 {
@@ -109,6 +112,8 @@ hold_key(struct hash *keys, struct str domain, const struct dkim_key_conf *conf)
 	if (key == NULL) {
 		log_error(ev("key-unusable"), kv("domain", domain), kv("selector", conf->selector),
 		          kv("why", buf_str(&why)));
+		if (conf->pem.n > 0)
+			abort();
 	} else {
 		h = mem_zero(sizeof *h);
 		h->key = key;

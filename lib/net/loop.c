@@ -47,6 +47,13 @@ struct watch {
 	void *arg;
 };
 
+void
+loop_event_add(struct event *ev, const struct timeval *in)
+{
+	if (event_add(ev, in) != 0)
+		abort();
+}
+
 /*
  * Calls that are asked for by an ordinary callback run behind all callbacks of
  * this round, so that one round's writes go out together. Calls asked for by a
@@ -68,7 +75,7 @@ run_deferred(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 	}
 	l->turning = false;
 	if (!list_empty(&l->deferred))
-		event_add(&l->turn, &(struct timeval){0});
+		loop_event_add(&l->turn, &(struct timeval){0});
 }
 
 void
@@ -191,7 +198,7 @@ timer_set(struct timer *t, int64_t ms)
 	if (ms > 0)
 		in = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 	t->set = true;
-	event_add(&t->ev, &in);
+	loop_event_add(&t->ev, &in);
 }
 
 void
@@ -253,7 +260,7 @@ watch_set(struct watch *w, unsigned what)
 	if (what == 0)
 		return;
 	event_assign(&w->ev, w->loop->base, w->fd, (short)(bits | EV_PERSIST), watch_fired, w);
-	event_add(&w->ev, NULL);
+	loop_event_add(&w->ev, NULL);
 }
 
 void
@@ -283,5 +290,5 @@ loop_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), void *a
 	row->fn = fn;
 	row->arg = arg;
 	event_assign(&row->ev, l->base, signo, EV_SIGNAL | EV_PERSIST, signal_came, row);
-	event_add(&row->ev, NULL);
+	loop_event_add(&row->ev, NULL);
 }

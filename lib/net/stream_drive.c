@@ -84,11 +84,11 @@ stream_arm(struct stream *s)
 {
 	if (!s->reading && stream_wants_read(s)) {
 		s->reading = true;
-		event_add(&s->ev_read, NULL);
+		loop_event_add(&s->ev_read, NULL);
 	}
 	if (!s->writing && wants_write(s)) {
 		s->writing = true;
-		event_add(&s->ev_write, NULL);
+		loop_event_add(&s->ev_write, NULL);
 	}
 }
 
@@ -312,7 +312,7 @@ set_time(struct stream *s, int64_t now, int64_t at)
 	struct timeval in = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
 	s->armed_ms = at;
-	event_add(&s->ev_time, &in);
+	loop_event_add(&s->ev_time, &in);
 }
 
 /* The timer is moved when it comes too early, not with each new deadline: those come with each command. */
