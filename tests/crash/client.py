@@ -85,11 +85,11 @@ class Client:
 
 
 class Sent:
-    """One message. `promised` and `delivered` are what `clock` said then, or None."""
+    """One message. `ended` (all but its dot is sent), `promised` and `delivered` are what `clock` said then, or None."""
 
     def __init__(self, subject, rcpt, message):
         self.subject, self.rcpt, self.message = subject, rcpt, message
-        self.id = self.promised = self.delivered = None
+        self.id = self.ended = self.promised = self.delivered = None
         self.times = 0  # it arrived at the receiver
 
 
@@ -130,7 +130,7 @@ class Load:
             try:
                 client = client or Client(self.port)
                 self.sent[subject] = m
-                m.id = client.send([rcpt], m.message)
+                m.id = client.send([rcpt], m.message, before_dot=lambda: setattr(m, "ended", self.clock()))
                 with self.lock:
                     m.promised = self.clock()
                     self.n_promised += 1

@@ -6,7 +6,10 @@
  * daemon runs: calls are counted while `armed`, the `nth` of kind `call` in role
  * `role` fails once. A role that starts anew goes on counting. With `lie` every
  * sync succeeds without being done, for the test that wants to see mail being lost.
- * With `trace` the stack of the call that fails goes to FILE.trace.
+ * With `early` each write of the log's is put off for a while, so that what it holds is
+ * answered for without being anywhere but in memory. With `trace` the stack of the call that
+ * fails goes to FILE.trace. A file (no folder) whose sync failed is remembered: another one is counted
+ * in `resynced`, for the kernel may call its pages clean though they are not on the disk.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,9 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum call {
@@ -31,21 +37,30 @@ enum call {
 	CALL_FDATASYNC,
 	CALL_FSYNC,
 	CALL_FALLOCATE,
-	CALL_OPENAT,
-	CALL_RENAMEAT,
-	CALL_UNLINKAT,
+	CALL_OPEN,
+	CALL_RENAME,
+	CALL_UNLINK,
 	CALL_MALLOC,
 	CALL_FORK,
 	CALL_THREAD,
 	CALL_SENDMSG,
 	CALL_RECVMSG,
 	CALL_SOCKET,
+	CALL_SOCKETPAIR,
+	CALL_CONNECT,
+	CALL_ACCEPT,
+	CALL_SEND,
+	CALL_RECV,
+	CALL_EPOLL,
+	CALL_MMAP,
+	CALL_READ,
+	CALL_PREAD,
 	CALLS,
 };
 
 /* Read and written by tests/crash/failing.py. */
 struct state {
-	_Atomic uint32_t armed, call, nth, error, fired, lie, trace;
+	_Atomic uint32_t armed, call, nth, error, fired, lie, early, trace, resynced;
 	char             role[16];
 	_Atomic uint32_t count[CALLS];
 };
@@ -118,16 +133,96 @@ write(int fd, const void *p, size_t n)
 	return fails(CALL_WRITE) ? -1 : real(fd, p, n);
 }
 
+enum { LATE_MS = 200 };
+
+struct late {
+	struct late *next;
+	int64_t      due_ms;
+	int          fd;
+	off_t        at;
+	size_t       n;
+	char         data[];
+};
+
+static struct late *late_first, **late_end = &late_first;
+
+static int64_t
+mono_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void
+write_due(int64_t now)
+{
+	struct late *l;
+
+	while ((l = late_first) != NULL && l->due_ms <= now) {
+		if (pwrite(l->fd, l->data, l->n, l->at) != (ssize_t)l->n)
+			abort();
+		close(l->fd);
+		if ((late_first = l->next) == NULL)
+			late_end = &late_first;
+		free(l);
+	}
+}
+
+/* Does what was put off long enough, and puts off this write. Only the commit thread writes so. */
+static ssize_t
+pwritev_late(int fd, const struct iovec *iov, int n, off_t at)
+{
+	int64_t      now = mono_ms();
+	size_t       size = 0;
+	struct late *l;
+
+	write_due(now);
+	for (int i = 0; i < n; i++)
+		size += iov[i].iov_len;
+	if ((l = malloc(sizeof *l + size)) == NULL)
+		return -1;
+	*l = (struct late){.due_ms = now + LATE_MS, .fd = fcntl(fd, F_DUPFD_CLOEXEC, 3), .at = at};
+	for (int i = 0; i < n; l->n += iov[i].iov_len, i++)
+		memcpy(l->data + l->n, iov[i].iov_base, iov[i].iov_len);
+	*late_end = l;
+	late_end = &l->next;
+	return (ssize_t)size;
+}
+
 /* Half of it is on the disk before the rest fails: the worst that a write may do. */
 ssize_t
 pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
 	REAL(pwritev);
+	if (state != NULL && state->early)
+		return pwritev_late(fd, iov, n, at);
 	if (!fails(CALL_PWRITEV))
 		return real(fd, iov, n, at);
 	(void)!real(fd, iov, n / 2, at);
 	errno = (int)state->error;
 	return -1;
+}
+
+/* Stays open, so that its inode's number is given to no other. Only the commit thread syncs files. */
+static int unsynced = -1;
+
+static int
+sync_fails(enum call call, int fd)
+{
+	struct stat a, b;
+
+	if (unsynced >= 0 && fstat(fd, &a) == 0 && fstat(unsynced, &b) == 0 && a.st_ino == b.st_ino &&
+	    S_ISREG(a.st_mode))
+		state->resynced++;
+	if (!fails(call))
+		return 0;
+	if (unsynced >= 0)
+		close(unsynced);
+	unsynced = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	errno = (int)state->error;
+	return 1;
 }
 
 int
@@ -136,7 +231,7 @@ fdatasync(int fd)
 	REAL(fdatasync);
 	if (state != NULL && state->lie)
 		return 0;
-	return fails(CALL_FDATASYNC) ? -1 : real(fd);
+	return sync_fails(CALL_FDATASYNC, fd) ? -1 : real(fd);
 }
 
 int
@@ -145,7 +240,7 @@ fsync(int fd)
 	REAL(fsync);
 	if (state != NULL && state->lie)
 		return 0;
-	return fails(CALL_FSYNC) ? -1 : real(fd);
+	return sync_fails(CALL_FSYNC, fd) ? -1 : real(fd);
 }
 
 int
@@ -165,29 +260,64 @@ openat(int dirfd, const char *path, int flags, ...)
 	va_start(ap, flags);
 	mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(ap, mode_t) : 0;
 	va_end(ap);
-	return fails(CALL_OPENAT) ? -1 : real(dirfd, path, flags, mode);
+	return fails(CALL_OPEN) ? -1 : real(dirfd, path, flags, mode);
 }
 
-extern int __openat_2(int dirfd, const char *path, int flags);
+int
+open(const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t  mode;
+
+	REAL(open);
+	va_start(ap, flags);
+	mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(ap, mode_t) : 0;
+	va_end(ap);
+	return fails(CALL_OPEN) ? -1 : real(path, flags, mode);
+}
+
+/* What the C library's headers make of a call without a mode. */
+extern int __openat64_2(int dirfd, const char *path, int flags);
+extern int __open64_2(const char *path, int flags);
 
 int
-__openat_2(int dirfd, const char *path, int flags)
+__openat64_2(int dirfd, const char *path, int flags)
 {
 	return openat(dirfd, path, flags);
+}
+
+int
+__open64_2(const char *path, int flags)
+{
+	return open(path, flags);
 }
 
 int
 renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
 	REAL(renameat);
-	return fails(CALL_RENAMEAT) ? -1 : real(from_fd, from, to_fd, to);
+	return fails(CALL_RENAME) ? -1 : real(from_fd, from, to_fd, to);
+}
+
+int
+rename(const char *from, const char *to)
+{
+	REAL(rename);
+	return fails(CALL_RENAME) ? -1 : real(from, to);
 }
 
 int
 unlinkat(int dirfd, const char *path, int flags)
 {
 	REAL(unlinkat);
-	return fails(CALL_UNLINKAT) ? -1 : real(dirfd, path, flags);
+	return fails(CALL_UNLINK) ? -1 : real(dirfd, path, flags);
+}
+
+int
+unlink(const char *path)
+{
+	REAL(unlink);
+	return fails(CALL_UNLINK) ? -1 : real(path);
 }
 
 void *
@@ -241,4 +371,82 @@ socket(int domain, int type, int protocol)
 {
 	REAL(socket);
 	return fails(CALL_SOCKET) ? -1 : real(domain, type, protocol);
+}
+
+int
+socketpair(int domain, int type, int protocol, int fds[2])
+{
+	REAL(socketpair);
+	return fails(CALL_SOCKETPAIR) ? -1 : real(domain, type, protocol, fds);
+}
+
+int
+connect(int fd, __CONST_SOCKADDR_ARG to, socklen_t n)
+{
+	REAL(connect);
+	return fails(CALL_CONNECT) ? -1 : real(fd, to, n);
+}
+
+int
+accept4(int fd, __SOCKADDR_ARG from, socklen_t *n, int flags)
+{
+	REAL(accept4);
+	return fails(CALL_ACCEPT) ? -1 : real(fd, from, n, flags);
+}
+
+ssize_t
+send(int fd, const void *p, size_t n, int flags)
+{
+	REAL(send);
+	return fails(CALL_SEND) ? -1 : real(fd, p, n, flags);
+}
+
+ssize_t
+sendto(int fd, const void *p, size_t n, int flags, __CONST_SOCKADDR_ARG to, socklen_t size)
+{
+	REAL(sendto);
+	return fails(CALL_SEND) ? -1 : real(fd, p, n, flags, to, size);
+}
+
+ssize_t
+recv(int fd, void *p, size_t n, int flags)
+{
+	REAL(recv);
+	return fails(CALL_RECV) ? -1 : real(fd, p, n, flags);
+}
+
+extern ssize_t __recv_chk(int fd, void *p, size_t n, size_t room, int flags);
+
+ssize_t
+__recv_chk(int fd, void *p, size_t n, size_t room, int flags)
+{
+	return n > room ? -1 : recv(fd, p, n, flags);
+}
+
+int
+epoll_ctl(int fd, int what, int on, struct epoll_event *e)
+{
+	REAL(epoll_ctl);
+	return fails(CALL_EPOLL) ? -1 : real(fd, what, on, e);
+}
+
+void *
+mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
+{
+	REAL(mmap);
+	return fails(CALL_MMAP) ? MAP_FAILED : real(at, n, prot, flags, fd, off);
+}
+
+ssize_t
+read(int fd, void *p, size_t n)
+{
+	REAL(read);
+	return fails(CALL_READ) ? -1 : real(fd, p, n);
+}
+
+ssize_t
+pread(int fd, void *p, size_t n, off_t at)
+{
+	REAL(pread);
+	return fails(CALL_PREAD) ? -1 : real(fd, p, n, at);
 }

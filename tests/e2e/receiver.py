@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """A receiving SMTP server whose every answer a test can choose."""
 
+import select
 import socket
 import ssl
 import threading
@@ -18,12 +19,15 @@ class Receiver:
     """
     rcpt(address, session), data(message), mail(sender, session) and greet() return a reply line or None for the usual one.
     The reply "hang" never answers; "drop" closes. `features` are the EHLO lines.
+    after(message, how) says what the client did once the reply to the dot was said, or while it was being made up:
+    "early" came before the reply was said, "next" is a command after it, "closed" an end without one, "reset" an end
+    that left the reply unread.
     """
 
     def __init__(self, host, port, features=("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 60000000", "ENHANCEDSTATUSCODES", "DSN"),
-                 tls=None, greet=None, mail=None, rcpt=None, data=None, auth=None):
+                 tls=None, greet=None, mail=None, rcpt=None, data=None, auth=None, after=None):
         self.host, self.port, self.features = host, port, list(features)
-        self.tls, self.greet, self.mail, self.rcpt, self.data, self.auth = tls, greet, mail, rcpt, data, auth
+        self.tls, self.greet, self.mail, self.rcpt, self.data, self.auth, self.after = tls, greet, mail, rcpt, data, auth, after
         self.messages, self.connections, self.commands = [], 0, []
         self.lock = threading.Lock()
         self.arrived = threading.Condition(self.lock)
@@ -71,6 +75,7 @@ class Session:
         connection.settimeout(60)
         self.file = connection.makefile("rb")
         self.tls, self.helo, self.sender, self.rcpts, self.params = None, "", None, [], ""
+        self.answered = None  # the message whose reply nobody has reacted to yet
 
     def say(self, line):
         if line == "hang":
@@ -82,12 +87,21 @@ class Session:
         self.connection.sendall(line)
 
     def serve(self):
+        how = "closed"
         try:
             self.talk()
-        except (ConnectionError, OSError, ValueError, ssl.SSLError):
+        except ConnectionError:
+            how = "reset"
+        except (OSError, ValueError, ssl.SSLError):
             pass
         finally:
+            self.reaction(how)
             self.connection.close()
+
+    def reaction(self, how):
+        message, self.answered = self.answered, None
+        if message and self.receiver.after:
+            self.receiver.after(message, how)
 
     def talk(self):
         r = self.receiver
@@ -96,6 +110,7 @@ class Session:
             line = self.file.readline()
             if not line:
                 return
+            self.reaction("next")
             text = line.rstrip(b"\r\n").decode("utf-8", "replace")
             r.commands.append(text)
             verb = text.split(" ", 1)[0].upper()
@@ -150,9 +165,12 @@ class Session:
                 break
             lines.append(line[1:] if line.startswith(b".") else line)
         message = Message(self.sender, list(self.rcpts), b"".join(lines), self)
+        self.answered = message
         reply = (r.data and r.data(message)) or "250 2.0.0 queued"
         if reply.startswith("2"):
             with r.arrived:
                 r.messages.append(message)
                 r.arrived.notify_all()
+        if r.after and select.select([self.connection], [], [], 0)[0]:
+            self.reaction("early")
         self.say(reply)
