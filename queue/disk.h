@@ -80,7 +80,8 @@ struct later {
 struct reclaim {
 	struct segment *from; /* being emptied; NULL: nothing to do */
 	uint32_t        at;
-	uint8_t        *data;      /* the whole of its octets */
+	uint8_t        *data;      /* its octets from `begin` on */
+	uint32_t        begin, have, cap;
 	unsigned        moving;    /* MOVE records on their way */
 	bool            retiring;  /* a segment is on its way out */
 	uint32_t        stuck_seq; /* the segment tried last */

@@ -3,9 +3,10 @@
  * reclaim - old segments make room, strictly the oldest first.
  *
  * A segment without live messages is retired at once; with mail that is
- * delivered in seconds that is all that ever happens. Only when the log has
- * grown over twice its live octets and some slack, the live messages of the oldest
- * segment are appended again (MOVE) with the states of now. A segment that failed
+ * delivered in seconds that is all that ever happens. Only when the log nears twice its live octets
+ * and some slack, the live messages of the oldest segment are appended again (MOVE) with the
+ * states of now. That begins at half of the slack, so that the whole is never passed while
+ * mail comes in, and goes faster beyond three quarters. A segment that failed
  * is emptied in the same way, wherever it stands, but not removed out of turn.
  */
 #include <stdlib.h>
@@ -17,7 +18,10 @@
 
 enum {
 	SLACK_MAX = 256 * 1024 * 1024,
-	STEP_BYTES = 512 * 1024, /* appended in one turn of the loop */
+	STEP_BYTES = 512 * 1024,     /* appended in one turn of the loop */
+	HASTE_BYTES = 4 * 1024 * 1024, /* the same when the log has grown too fast; never is more looked through */
+	WINDOW = 1024 * 1024,        /* read at once */
+	SKIP = 64 * 1024,            /* what is passed over where the disk does not give its octets back */
 	AGAIN_MS = 60,           /* a message whose state is on its way to the disk */
 };
 
@@ -62,6 +66,7 @@ release(struct reclaim *r)
 {
 	free(r->data);
 	r->data = NULL;
+	r->have = r->cap = 0;
 	r->from = NULL;
 }
 
@@ -202,18 +207,52 @@ append_move(struct disk *d, struct msg *m, const struct loaded *from)
 	log_add(d, b);
 }
 
-static bool
-cut_record(const struct reclaim *r, struct loaded *l)
+/* Octets of the segment, read in pieces: mail that comes in need not wait for all of it. NULL: it cannot be read. */
+static const uint8_t *
+look(struct disk *d, uint32_t at, uint32_t n)
 {
-	const char *at = (const char *)r->data + r->at + RECORD_HEAD;
+	struct reclaim *r = &d->reclaim;
+	uint32_t        left = r->from->used - at, want = n > WINDOW ? n : WINDOW;
 
-	if (!record_decode(&l->r, r->data + r->at, r->from->seq, r->from->salt) ||
-	    record_span(&l->r) > r->from->used - r->at)
-		return false;
-	l->envelope = (struct str){at, l->r.env_len};
-	l->parts = (struct str){at + l->r.env_len, l->r.parts_len};
-	l->body = (struct str){at + l->r.env_len + l->r.parts_len, record_inline(&l->r)};
-	return true;
+	if (at >= r->begin && at - r->begin + (uint64_t)n <= r->have)
+		return r->data + (at - r->begin);
+	want = want < left ? want : left;
+	if (want > r->cap) {
+		r->data = mem_resize(r->data, want, 1);
+		r->cap = want;
+	}
+	r->begin = at;
+	r->have = segment_read(&d->segments, r->from, at, r->data, want) ? want : 0;
+	return r->have >= n ? r->data : NULL;
+}
+
+/* The live message whose record begins here, with all its octets; else NULL, and the place moves on. */
+static struct msg *
+cut_record(struct disk *d, struct loaded *l)
+{
+	struct reclaim *r = &d->reclaim;
+	const uint8_t  *head = look(d, r->at, RECORD_HEAD);
+	struct msg     *m;
+	const char     *text;
+	uint64_t        span;
+
+	if (head == NULL || !record_decode(&l->r, head, r->from->seq, r->from->salt) ||
+	    (span = record_span(&l->r)) > r->from->used - r->at) {
+		r->at += head == NULL ? SKIP : RECORD_ALIGN;
+		return NULL;
+	}
+	m = l->r.type == RECORD_MSG || l->r.type == RECORD_MOVE ? index_find(&d->index, l->r.id)
+	                                                         : NULL;
+	if (m == NULL || m->seq != r->from->seq || m->off != r->at ||
+	    (head = look(d, r->at, (uint32_t)span)) == NULL) {
+		r->at += (uint32_t)span;
+		return NULL;
+	}
+	text = (const char *)head + RECORD_HEAD;
+	l->envelope = (struct str){text, l->r.env_len};
+	l->parts = (struct str){text + l->r.env_len, l->r.parts_len};
+	l->body = (struct str){text + l->r.env_len + l->r.parts_len, record_inline(&l->r)};
+	return m;
 }
 
 static void
@@ -227,31 +266,41 @@ check_sums(struct disk *d, struct msg *m, const struct loaded *l)
 		msg_damage(d, m, "it is not what was written");
 }
 
+static uint64_t
+slack(const struct disk *d)
+{
+	if (d->conf.slack_bytes != 0)
+		return d->conf.slack_bytes;
+	return d->total_bytes / 4 < SLACK_MAX ? d->total_bytes / 4 : SLACK_MAX;
+}
+
+/* Whether the log takes more than twice what lives in it and so many quarters of the slack. */
+static bool
+is_over(const struct disk *d, unsigned quarters)
+{
+	return segments_bytes(&d->segments) > 2 * d->index.live_bytes + slack(d) / 4 * quarters;
+}
+
 /* False: come back later, at the same place. */
 static bool
 move_some(struct disk *d)
 {
 	struct reclaim *r = &d->reclaim;
-	size_t          bytes = 0;
+	size_t          bytes = 0, enough = is_over(d, 3) ? HASTE_BYTES : STEP_BYTES;
+	uint32_t        begin = r->at;
 
-	while (r->at + RECORD_HEAD <= r->from->used && bytes < STEP_BYTES) {
+	while (r->at + RECORD_HEAD <= r->from->used && bytes < enough &&
+	       r->at - begin < HASTE_BYTES) {
 		struct loaded l = {0};
-		struct msg   *m;
+		struct msg   *m = cut_record(d, &l);
 
-		if (!cut_record(r, &l)) {
-			r->at += RECORD_ALIGN;
+		if (m == NULL)
 			continue;
-		}
-		m = l.r.type == RECORD_MSG || l.r.type == RECORD_MOVE
-		            ? index_find(&d->index, l.r.id)
-		            : NULL;
-		if (m != NULL && m->seq == r->from->seq && m->off == r->at) {
-			if (!may_move(m))
-				return false;
-			check_sums(d, m, &l);
-			append_move(d, m, &l);
-			bytes += record_span(&l.r);
-		}
+		if (!may_move(m))
+			return false;
+		check_sums(d, m, &l);
+		append_move(d, m, &l);
+		bytes += record_span(&l.r);
 		r->at += (uint32_t)record_span(&l.r);
 	}
 	return true;
@@ -269,7 +318,11 @@ step(void *arg)
 		timer_set(r->again, AGAIN_MS);
 		return;
 	}
-	if (r->moving == 0 && r->at + RECORD_HEAD > r->from->used) {
+	if (r->moving > 0)
+		return;
+	if (r->at + RECORD_HEAD <= r->from->used) {
+		loop_defer(d->loop, &r->step);
+	} else {
 		/* Whatever still claims to live here could not be found: it is damaged and keeps the segment. */
 		release(r);
 		reclaim_check(d);
@@ -285,14 +338,6 @@ again(void *arg)
 }
 
 /* ---- when ---- */
-
-static uint64_t
-slack(const struct disk *d)
-{
-	if (d->conf.slack_bytes != 0)
-		return d->conf.slack_bytes;
-	return d->total_bytes / 4 < SLACK_MAX ? d->total_bytes / 4 : SLACK_MAX;
-}
 
 /* With a full disk a mostly dead segment is worth moving, as long as the active one has room for it. */
 static bool
@@ -315,7 +360,7 @@ choose(const struct disk *d)
 	g = segment_oldest(&d->segments);
 	if (g == NULL || !g->sealed || g->n_live == 0)
 		return NULL;
-	if (segments_bytes(&d->segments) > 2 * d->index.live_bytes + slack(d) || is_pressing(d, g))
+	if (is_over(d, 2) || is_pressing(d, g))
 		return g;
 	return NULL;
 }
@@ -333,12 +378,6 @@ reclaim_check(struct disk *d)
 		return;
 	r->from = g;
 	r->at = 0;
-	r->data = mem_array(1, g->used);
-	if (!segment_read(&d->segments, g, 0, r->data, g->used)) {
-		r->stuck_seq = g->seq;
-		release(r);
-		return;
-	}
 	r->stuck_seq = g->seq; /* once is enough: what is still there after that cannot be moved */
 	loop_defer(d->loop, &r->step);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,6 +364,63 @@ old_mail_is_moved_and_the_log_stays_bounded(void **state)
 	assert_int_equal(n_damage + n_damaged, 0);
 }
 
+/* Octets of the segments that are in the log. */
+static uint64_t
+log_bytes(const struct rig *r)
+{
+	DIR           *dir = opendir(r->dir);
+	struct dirent *e;
+	struct stat    st;
+	uint64_t       n = 0;
+	char           path[400];
+
+	assert_non_null(dir);
+	while ((e = readdir(dir)) != NULL) {
+		snprintf(path, sizeof path, "%s/%s", r->dir, e->d_name);
+		if (strncmp(e->d_name, "free-", 5) != 0 && strstr(e->d_name, ".seg") != NULL &&
+		    stat(path, &st) == 0)
+			n += (uint64_t)st.st_size;
+	}
+	closedir(dir);
+	return n;
+}
+
+/* What stays is spread over all segments, and is tried again and again: its states move, too. */
+static void
+the_log_is_bounded_under_a_stubborn_backlog(void **state)
+{
+	static const struct store_outcome done = {.verdict = STORE_DONE},
+					  later = {.verdict = STORE_DEFER, .due_ms = INT64_MAX / 2};
+	struct rig       *r = *state;
+	struct store_stats st;
+	uint64_t           most = 0, moved = 0;
+
+	rig_close(r);
+	r->slack_bytes = 16 * 1024 * 1024;
+	rig_open(r);
+	for (uint64_t i = 1; i <= 1000; i++) {
+		rig_put(r, i, "a.example", 90 * 1024);
+		store_settle(r->store,
+		             &(struct store_lease){.id = i, .token = r->leases[0].token},
+		             i % 12 == 0 ? &later : &done, NULL, NULL);
+		store_stats(r->store, &st);
+		if (log_bytes(r) > 2 * st.bytes) {
+			uint64_t over = log_bytes(r) - 2 * st.bytes;
+
+			most = over > most ? over : most;
+		}
+	}
+	assert_in_range(most, 1, 16 * 1024 * 1024);
+	rig_turn(r, 300);
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(rig_list(r, &(struct store_filter){0}), 1000 / 12);
+	for (uint64_t i = 12; i <= 1000; i += 12)
+		moved += rig_body(r, i) ? 1u : 0u;
+	assert_int_equal(moved, 1000 / 12);
+	assert_int_equal(n_damage + n_damaged, 0);
+}
+
 /* Records written into a body by a sender: right magic, right place, wrong salt. */
 static void
 forged_records_are_not_believed(void **state)
@@ -493,6 +551,7 @@ main(void)
 		CASE(two_crashes_leave_no_gap),
 		CASE(recycled_segments_hold_no_ghosts),
 		CASE(old_mail_is_moved_and_the_log_stays_bounded),
+		CASE(the_log_is_bounded_under_a_stubborn_backlog),
 		CASE(forged_records_are_not_believed),
 		CASE(read_only_changes_nothing),
 		CASE(orphans_of_large_bodies_go),
