@@ -138,7 +138,9 @@ take_line(struct talk *t, struct str line)
 	turn->code = (unsigned)code;
 	buf_addz(&turn->text, turn->text.n > 0 ? "\n" : "");
 	buf_add(&turn->text, str_skip(line, 4));
-	if (line.n > 3 && line.p[3] == '-')
+	if (turn->text.over)
+		end(t, "its replies are too long");
+	if (turn->text.over || (line.n > 3 && line.p[3] == '-'))
 		return true;
 	t->answered++;
 	if (code == 421 || (t->answered == 1 && code != 220))

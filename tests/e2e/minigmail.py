@@ -18,7 +18,7 @@ from receiver import Receiver
 
 
 class MiniGmail(Receiver):
-    """`source` is the address that the sender is seen with: there is a NAT between us."""
+    """`source` is the address that the sender is seen with, if there is a NAT between us; else his own counts."""
 
     def __init__(self, host, port, nsd, source):
         self.nsd, self.source = nsd, source
@@ -32,15 +32,15 @@ class MiniGmail(Receiver):
     def texts(self, name):
         return [b"".join(r.strings).decode() for r in self.ask(name, "TXT")]
 
-    def addresses(self, name):
-        return [r.to_text() for r in self.ask(name, "A")]
+    def leads_to(self, name, source):
+        return source in [r.to_text() for r in self.ask(name, "AAAA" if ":" in source else "A")]
 
-    def reverse_is_good(self):
-        names = [r.target for r in self.ask(dns.reversename.from_address(self.source), "PTR")]
-        return any(self.source in self.addresses(n) for n in names)
+    def reverse_is_good(self, source):
+        names = [r.target for r in self.ask(dns.reversename.from_address(source), "PTR")]
+        return any(self.leads_to(n, source) for n in names)
 
-    def spf(self, domain):
-        """As much of SPF as the zones here use: ip4, a, mx, all."""
+    def spf(self, domain, source):
+        """As much of SPF as the zones here use: ip4, ip6, a, mx, all."""
         records = [t for t in self.texts(domain) if t.split(" ")[0] == "v=spf1"]
         if len(records) != 1:
             return "none" if not records else "permerror"
@@ -49,12 +49,12 @@ class MiniGmail(Receiver):
             name, _, value = word.partition(":")
             if name == "all":
                 hit = True
-            elif name == "ip4":
-                hit = ipaddress.ip_address(self.source) in ipaddress.ip_network(value)
+            elif name in ("ip4", "ip6"):
+                hit = ipaddress.ip_address(source) in ipaddress.ip_network(value)
             elif name == "a":
-                hit = self.source in self.addresses(value or domain)
+                hit = self.leads_to(value or domain, source)
             elif name == "mx":
-                hit = any(self.source in self.addresses(r.exchange) for r in self.ask(value or domain, "MX"))
+                hit = any(self.leads_to(r.exchange, source) for r in self.ask(value or domain, "MX"))
             else:
                 return "permerror"
             if hit:
@@ -74,6 +74,8 @@ class MiniGmail(Receiver):
         return good
 
     def judge(self, message):
+        if not message.sender:
+            return None  # the bounce of what was refused here
         verdict = self.verdict(message)
         self.verdicts.append(verdict or "250")
         return verdict
@@ -83,17 +85,20 @@ class MiniGmail(Receiver):
         author = parseaddr(letter["From"] or "")[1].rpartition("@")[2]
         sender = message.sender.strip("<>").rpartition("@")[2] or message.helo
         signed = self.dkim_domains(message.data)
-        spf = self.spf(sender)
-        if not self.reverse_is_good():
+        source = self.source or message.peer[0]
+        spf = self.spf(sender, source)
+        policies = [t for t in self.texts(f"_dmarc.{author}") if t.startswith("v=DMARC1")]
+        strict = any("adkim=s" in p for p in policies)
+        if not self.reverse_is_good(source):
             return "550 5.7.25 The sending IP address has no PTR record, or it does not lead back"
-        if not re.fullmatch(r"<[^@<>\s]+@[^@<>\s]+>", (letter["Message-ID"] or "").strip()):
+        if not re.fullmatch(r"<[^@<>\s]+@[^@<>\s]+\.[^@<>\s]+>", (letter["Message-ID"] or "").strip()):
             return "550 5.7.1 Messages without a valid Message-ID are not accepted"
         if spf != "pass":
             return f"550 5.7.27 SPF did not pass for {sender} ({spf})"
         if not signed:
             return "550 5.7.30 DKIM did not pass"
-        if not any(author == d or author.endswith("." + d) for d in signed):
+        if not any(author == d or (not strict and author.endswith("." + d)) for d in signed):
             return f"550 5.7.26 no aligned signature of {author}"
-        if not any(t.startswith("v=DMARC1") for t in self.texts(f"_dmarc.{author}")):
+        if not policies:
             return f"550 5.7.515 {author} has no DMARC record"
         return None
