@@ -19,7 +19,7 @@ enum {
 	KEPT_MAX = 512,        /* about 1.5 KiB each */
 	KEYS_MAX = 16,         /* of a domain */
 	LIMIT_MS = 10 * 1000,
-	HEAD_MAX = 1024 * 1024,
+	HEAD_MAX = 1024 * 1024, /* keyd takes no more */
 	FIELDS_MAX = 64 * 1024,
 	PIECE = 64 * 1024,
 };
@@ -339,7 +339,8 @@ ask_keyd(struct entry *e)
 		struct wire_sign ask = {.id = e->number * KEYS_MAX + i,
 		                        .domain = dkim_sign_domain(e->sign),
 		                        .selector = dkim_sign_selector(e->sign, i),
-		                        .digest = dkim_sign_digest(e->sign, i)};
+		                        .fields = dkim_sign_fields(e->sign),
+		                        .last = dkim_sign_last(e->sign, i)};
 
 		buf_addz(&e->dkim, i == 0 ? "" : ",");
 		buf_add(&e->dkim, i == 0 ? ask.domain : STR_NONE);

@@ -9,132 +9,68 @@
 #include <unistd.h>
 
 #include "dkim/key.h"
+#include "dkim/keyring.h"
+#include "dkim/sign.h"
+#include "dkim/warrant.h"
 #include "lib/net/loop.h"
+#include "lib/net/tls_key.h"
 #include "lib/proc/channel.h"
 #include "lib/proc/role.h"
-#include "lib/util/hash.h"
+#include "lib/util/list.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
+#include "lib/util/time.h"
 
 enum {
 	SIGNS_A_TURN = 8, /* answers leave between two of these, while the rest is being signed */
 	WAITING_MAX = 16384, /* requests of all peers; more than all deliveries have leases */
-	DIGEST = 32,
 	SIGNATURE_MAX = 2048,
 };
 
 struct keyd {
 	struct role    *role;
 	struct list     peers;
+	struct list     urgent;  /* peers in the middle of a handshake */
 	struct list     waiting; /* requests, oldest first */
 	struct deferred work;
-	struct hash     keys;
-	uint64_t        n_signed, n_refused;
+	struct keyring *keys;
+	struct tally    unknown; /* keys that nobody has */
+	uint64_t        n_signed, n_refused, n_tls_signed, n_tls_refused;
 	bool            draining;
 };
 
-struct held_key {
-	struct hash_node node;
-	char            *domain, *selector;
-	struct key      *key;
+/* What a handshake waits for: at most one of each smtpd, which waits for it. */
+struct handshake {
+	struct link link; /* in keyd.urgent */
+	bool        waits;
+	unsigned    scheme;
+	struct buf  key, content;
 };
 
 struct peer {
-	struct link     link;
-	struct keyd    *keyd;
-	struct channel *channel;
+	struct link      link;
+	struct keyd     *keyd;
+	struct channel  *channel;
+	unsigned         index;
+	struct handshake handshake;
 };
 
 struct request {
-	struct link  link;
-	struct peer *peer;
-	uint64_t     id;
-	char        *domain, *selector;
-	char         digest[DIGEST];
+	struct link   link;
+	struct peer  *peer;
+	uint64_t      id;
+	char         *domain, *selector;
+	unsigned char digest[DKIM_DIGEST];
 };
-
-/* Keys */
-
-static uint64_t
-place_of(struct str domain, struct str selector)
-{
-	return hash_u64(hash_str(domain) + 31 * hash_str(selector));
-}
-
-static void
-destroy_held(struct held_key *h)
-{
-	key_destroy(h->key);
-	free(h->domain);
-	free(h->selector);
-	free(h);
-}
-
-static void
-drop_keys(struct hash *keys)
-{
-	struct hash_node *n = hash_walk(keys, NULL);
-
-	while (n != NULL) {
-		struct hash_node *next = hash_walk(keys, n);
-
-		destroy_held(CONTAINER(n, struct held_key, node));
-		n = next;
-	}
-	hash_free(keys);
-}
-
-static struct key *
-find_key(const struct keyd *d, struct str domain, struct str selector)
-{
-	struct hash_node *n = hash_first(&d->keys, place_of(domain, selector));
-
-	for (; n != NULL; n = hash_more(n)) {
-		struct held_key *h = CONTAINER(n, struct held_key, node);
-
-		if (str_eq(str_of(h->domain), domain) && str_eq(str_of(h->selector), selector))
-			return h->key;
-	}
-	return NULL;
-}
-
-/*
- * The supervisor has checked the key before, with this very library: what fails here is memory, and
- * OpenSSL, having once failed to set itself up, would fail from now on. A new process has both.
- */
-static void
-hold_key(struct hash *keys, struct str domain, const struct dkim_key_conf *conf)
-{
-	struct buf       why = BUF(1024);
-	struct key      *key = key_load(conf->pem, &why);
-	struct held_key *h;
-
-	if (key == NULL) {
-		log_error(ev("key-unusable"), kv("domain", domain), kv("selector", conf->selector),
-		          kv("why", buf_str(&why)));
-		if (conf->pem.n > 0)
-			abort();
-	} else {
-		h = mem_zero(sizeof *h);
-		h->key = key;
-		h->domain = str_dup(domain);
-		h->selector = str_dup(conf->selector);
-		hash_put(keys, &h->node, place_of(domain, conf->selector));
-	}
-	buf_free(&why);
-}
 
 static void
 take_config(void *self, struct config *c)
 {
-	struct keyd *d = self;
-	struct hash  fresh = {0};
+	struct keyd    *d = self;
+	struct keyring *old = d->keys;
 
-	for (size_t i = 0; i < c->n_dkim; i++)
-		for (size_t k = 0; k < c->dkim[i].n_keys; k++)
-			hold_key(&fresh, c->dkim[i].domain, &c->dkim[i].keys[k]);
-	drop_keys(&d->keys);
-	d->keys = fresh;
+	d->keys = keyring_create(c, old);
+	keyring_destroy(old);
 	config_unref(c);
 }
 
@@ -151,6 +87,21 @@ answer(struct peer *p, uint64_t id, struct str signature, const char *why)
 	channel_send(p->channel, WIRE_SIGNED, &m, -1);
 }
 
+/* `h` is NULL if there is no such key. */
+static void
+refuse(struct peer *p, const struct wire_sign *m, struct held_key *h, const char *why)
+{
+	struct buf whose = BUF(1024);
+
+	buf_add(&whose, m->domain);
+	buf_addc(&whose, '/');
+	buf_add(&whose, m->selector);
+	tally_refused(h != NULL ? &h->tally : &p->keyd->unknown, buf_str(&whose), p->index, why,
+	              time_mono_ms());
+	buf_free(&whose);
+	answer(p, m->id, STR_NONE, why);
+}
+
 static void
 destroy_request(struct keyd *d, struct request *r)
 {
@@ -160,18 +111,51 @@ destroy_request(struct keyd *d, struct request *r)
 	free(r);
 }
 
+/* The key may have gone since the request came. */
 static void
 serve(struct keyd *d, const struct request *r)
 {
-	struct buf  signature = BUF(SIGNATURE_MAX);
-	struct key *key = find_key(d, str_of(r->domain), str_of(r->selector));
+	struct buf       signature = BUF(SIGNATURE_MAX);
+	struct held_key *h = keyring_find(d->keys, str_of(r->domain), str_of(r->selector));
+	struct str       digest = {(const char *)r->digest, sizeof r->digest};
 
-	if (key == NULL)
+	if (h == NULL) {
 		answer(r->peer, r->id, STR_NONE, "there is no such key");
-	else if (!key_sign(key, (struct str){r->digest, DIGEST}, &signature))
+	} else if (!key_sign(h->key, digest, &signature)) {
 		answer(r->peer, r->id, STR_NONE, "signing failed");
-	else
+	} else {
 		answer(r->peer, r->id, buf_str(&signature), NULL);
+		tally_signed(&h->tally, h->whose, time_mono_ms());
+	}
+	buf_free(&signature);
+}
+
+/* Refused or not, it is answered: a whole process waits. */
+static void
+serve_handshake(struct peer *p)
+{
+	struct keyd         *d = p->keyd;
+	struct handshake    *s = &p->handshake;
+	struct held_tls_key *h = keyring_find_tls(d->keys, buf_str(&s->key));
+	struct buf           signature = BUF(TLS_SIGNATURE_MAX);
+	const char          *why = "there is no such key";
+
+	s->waits = false;
+	list_remove(&d->urgent, &s->link);
+	if (h != NULL)
+		why = tls_key_sign(h->key, s->scheme, buf_str(&s->content), &signature);
+	if (why == NULL)
+		tally_signed(&h->tally, h->whose, time_mono_ms());
+	else
+		tally_refused(h != NULL ? &h->tally : &d->unknown, h != NULL ? h->whose : STR("tls"),
+		              p->index, why, time_mono_ms());
+	d->n_tls_signed += why == NULL;
+	d->n_tls_refused += why != NULL;
+	channel_send(p->channel, WIRE_TLS_SIGNED,
+	             &(struct wire_signed){.ok = why == NULL,
+	                                   .signature = buf_str(&signature),
+	                                   .why = str_of(why)},
+	             -1);
 	buf_free(&signature);
 }
 
@@ -180,6 +164,8 @@ work(void *arg)
 {
 	struct keyd *d = arg;
 
+	while (!list_empty(&d->urgent))
+		serve_handshake(CONTAINER(list_first(&d->urgent), struct peer, handshake.link));
 	for (size_t i = 0; i < SIGNS_A_TURN && !list_empty(&d->waiting); i++) {
 		struct request *r = CONTAINER(list_first(&d->waiting), struct request, link);
 
@@ -190,24 +176,24 @@ work(void *arg)
 		loop_defer(role_loop(d->role), &d->work);
 }
 
+/* It is read now, and only its digest waits: what it costs to keep is the same for all. */
 static void
-message(void *arg, enum wire_id id, const void *msg, int fd)
+take_sign(struct peer *p, const struct wire_sign *m)
 {
-	struct peer            *p = arg;
-	struct keyd            *d = p->keyd;
-	const struct wire_sign *m = msg;
-	struct request         *r;
+	struct keyd     *d = p->keyd;
+	struct held_key *h = keyring_find(d->keys, m->domain, m->selector);
+	struct warrant   w;
+	struct request  *r;
+	const char      *why = h == NULL ? "there is no such key" : NULL;
 
-	if (fd >= 0)
-		close(fd);
-	if (id != WIRE_SIGN)
-		return;
-	if (m->digest.n != DIGEST) {
-		answer(p, m->id, STR_NONE, "the digest has not 32 octets");
-		return;
+	if (why == NULL) {
+		w = (struct warrant){h->domain, h->ascii, key_type(h->key)};
+		why = warrant_check(&w, m->fields, m->last);
 	}
-	if (d->waiting.n >= WAITING_MAX) {
-		answer(p, m->id, STR_NONE, "too many requests wait");
+	if (why == NULL && d->waiting.n >= WAITING_MAX)
+		why = "too many requests wait";
+	if (why != NULL) {
+		refuse(p, m, h, why);
 		return;
 	}
 	r = mem_zero(sizeof *r);
@@ -215,9 +201,43 @@ message(void *arg, enum wire_id id, const void *msg, int fd)
 	r->id = m->id;
 	r->domain = str_dup(m->domain);
 	r->selector = str_dup(m->selector);
-	memcpy(r->digest, m->digest.p, DIGEST);
+	dkim_digest(m->fields, m->last, r->digest);
 	list_push(&d->waiting, &r->link);
 	loop_defer(role_loop(d->role), &d->work);
+}
+
+/* Who asks again before the answer has not waited for it: no smtpd of ours. False: he goes. */
+static bool
+take_tls_sign(struct peer *p, const struct wire_tls_sign *m)
+{
+	struct handshake *s = &p->handshake;
+
+	if (s->waits)
+		return false;
+	buf_clear(&s->key);
+	buf_clear(&s->content);
+	buf_add(&s->key, m->key);
+	buf_add(&s->content, m->content);
+	s->scheme = m->scheme;
+	s->waits = true;
+	list_push(&p->keyd->urgent, &s->link);
+	loop_defer(role_loop(p->keyd->role), &p->keyd->work);
+	return true;
+}
+
+static void gone(void *arg, const char *why);
+
+static void
+message(void *arg, enum wire_id id, const void *msg, int fd)
+{
+	struct peer *p = arg;
+
+	if (fd >= 0)
+		close(fd);
+	if (id == WIRE_SIGN)
+		take_sign(p, msg);
+	else if (id == WIRE_TLS_SIGN && !take_tls_sign(p, msg))
+		gone(p, "asks twice at once");
 }
 
 /* Deliveries must finish what they have before the last of them lets go of us. */
@@ -239,8 +259,12 @@ gone(void *arg, const char *why)
 	LIST_EACH(&d->waiting, r, struct request, link)
 		if (r->peer == p)
 			destroy_request(d, r);
+	if (p->handshake.waits)
+		list_remove(&d->urgent, &p->handshake.link);
 	list_remove(&d->peers, &p->link);
 	channel_close(p->channel);
+	buf_free(&p->handshake.key);
+	buf_free(&p->handshake.content);
 	free(p);
 	end_if_drained(d);
 }
@@ -248,17 +272,20 @@ gone(void *arg, const char *why)
 static const struct channel_hooks channel_hooks = {message, gone};
 
 static void
-take_peer(void *self, enum role_id who, unsigned index UNUSED, int fd)
+take_peer(void *self, enum role_id who, unsigned index, int fd)
 {
 	struct keyd *d = self;
 	struct peer *p;
 
-	if (who != ROLE_DELIVERY) {
+	if (who != ROLE_DELIVERY && who != ROLE_SMTPD) {
 		close(fd);
 		return;
 	}
 	p = mem_zero(sizeof *p);
 	p->keyd = d;
+	p->index = index;
+	buf_init(&p->handshake.key, TLS_KEY_ID);
+	buf_init(&p->handshake.content, TLS_CONTENT_MAX);
 	p->channel = channel_open(role_loop(d->role), fd, ROLE_KEYD, who, &channel_hooks, p);
 	list_push(&d->peers, &p->link);
 }
@@ -299,8 +326,11 @@ stats(void *self, struct buf *rows)
 {
 	const struct keyd *d = self;
 
-	buf_addf(rows, "keys %zu\nsigned %llu\nrefused %llu\n", d->keys.n,
-	         (unsigned long long)d->n_signed, (unsigned long long)d->n_refused);
+	buf_addf(rows, "signed %llu\nrefused %llu\ntls_signed %llu\ntls_refused %llu\n",
+	         (unsigned long long)d->n_signed, (unsigned long long)d->n_refused,
+	         (unsigned long long)d->n_tls_signed, (unsigned long long)d->n_tls_refused);
+	if (d->keys != NULL)
+		keyring_stats(d->keys, rows);
 }
 
 static void
@@ -327,8 +357,9 @@ keyd_main(unsigned index)
 	int         code;
 
 	list_init(&d.peers);
+	list_init(&d.urgent);
 	list_init(&d.waiting);
 	code = role_run(ROLE_KEYD, index, &hooks, &d);
-	drop_keys(&d.keys);
+	keyring_destroy(d.keys);
 	return code;
 }

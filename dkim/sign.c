@@ -2,7 +2,7 @@
 #include "dkim/sign.h"
 
 #include <assert.h>
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 
 #include "dkim/canon.h"
@@ -21,21 +21,44 @@ struct part {
 	char         *selector;
 	enum key_type type;
 	struct buf    text; /* the field up to "b=" */
+	struct buf    last; /* the same in canonical form */
 	unsigned char digest[DKIM_DIGEST];
 	struct buf    signature;
 };
 
 struct dkim_sign {
 	char        *domain;
-	struct part *parts; /* in the order of the configuration */
+	struct buf   fields; /* the covered ones, in canonical form */
+	struct part *parts;  /* in the order of the configuration */
 	size_t       n;
 };
 
+/* OpenSSL fails here only for lack of memory, which ends a role like any other lack of it. */
+static void
+must(int result)
+{
+	if (result != 1)
+		abort();
+}
+
+void
+dkim_digest(struct str fields, struct str last, unsigned char digest[DKIM_DIGEST])
+{
+	EVP_MD_CTX *sha = EVP_MD_CTX_new();
+
+	must(sha != NULL && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1);
+	must(EVP_DigestUpdate(sha, fields.p, fields.n));
+	must(EVP_DigestUpdate(sha, last.p, last.n));
+	must(EVP_DigestFinal_ex(sha, digest, NULL));
+	EVP_MD_CTX_free(sha);
+}
+
 /* RFC 6376 section 3.3.1, RFC 8463 section 3 */
-static const char *const algorithms[] = {
-	[KEY_RSA] = "rsa-sha256",
-	[KEY_ED25519] = "ed25519-sha256",
-};
+const char *
+dkim_algorithm(enum key_type type)
+{
+	return type == KEY_ED25519 ? "ed25519-sha256" : "rsa-sha256";
+}
 
 /* A field in the making. `column` is the length of its last line. */
 struct folder {
@@ -115,7 +138,7 @@ make_text(struct part *p, const struct dkim_conf *conf, struct str names, struct
 
 	add(&f, STR("DKIM-Signature:"));
 	add_tag(&f, "v=", STR("1"));
-	add_tag(&f, "a=", str_of(algorithms[p->type]));
+	add_tag(&f, "a=", str_of(dkim_algorithm(p->type)));
 	add_tag(&f, "c=", buf_str(&canon));
 	add_tag(&f, "d=", conf->domain);
 	add_selector(&f, str_of(p->selector));
@@ -127,19 +150,17 @@ make_text(struct part *p, const struct dkim_conf *conf, struct str names, struct
 	buf_free(&canon);
 }
 
-/* Section 3.7: the fields of h=, and behind them this field, unsigned and without its CRLF. */
+/* Section 3.7: behind the fields of h= comes this one, unsigned and without its CRLF. */
 static void
-make_digest(struct part *p, struct buf *data, enum canon canon)
+make_last(struct part *p, enum canon canon)
 {
-	size_t       before = data->n;
 	struct str   rest = buf_str(&p->text);
 	struct field f;
 
 	header_next(&rest, &f, NULL);
-	canon_field(data, &f, canon);
-	assert(!data->over && !p->text.over);
-	SHA256((const unsigned char *)data->p, data->n - 2, p->digest);
-	buf_truncate(data, before);
+	canon_field(&p->last, &f, canon);
+	assert(!p->last.over && !p->text.over);
+	buf_truncate(&p->last, p->last.n - 2);
 }
 
 enum canon
@@ -164,7 +185,7 @@ struct dkim_sign *
 dkim_sign_start(struct str head, const struct dkim_conf *conf, struct str body_hash, int64_t time_s)
 {
 	enum canon        canon = conf->simple_header ? CANON_SIMPLE : CANON_RELAXED;
-	struct buf        names = BUF(TEXT_MAX), data = BUF(2 * head.n + TEXT_MAX), now = BUF(32);
+	struct buf        names = BUF(TEXT_MAX), now = BUF(32);
 	struct dkim_sign *s;
 
 	if (conf->n_keys == 0 || !is_body_hash(body_hash))
@@ -172,7 +193,9 @@ dkim_sign_start(struct str head, const struct dkim_conf *conf, struct str body_h
 	s = mem_zero(sizeof *s);
 	s->domain = str_dup(conf->domain);
 	s->parts = mem_array(conf->n_keys, sizeof *s->parts);
-	fields_select(head, canon, &names, &data);
+	buf_init(&s->fields, 2 * head.n + TEXT_MAX);
+	fields_select(head, canon, &names, &s->fields);
+	assert(!s->fields.over);
 	buf_addn(&now, (uint64_t)time_s);
 	for (size_t i = 0; i < conf->n_keys; i++) {
 		struct part *p = &s->parts[s->n++];
@@ -180,12 +203,12 @@ dkim_sign_start(struct str head, const struct dkim_conf *conf, struct str body_h
 		p->selector = str_dup(conf->keys[i].selector);
 		p->type = conf->keys[i].type == KEY_ED25519 ? KEY_ED25519 : KEY_RSA;
 		buf_init(&p->text, TEXT_MAX);
+		buf_init(&p->last, TEXT_MAX);
 		buf_init(&p->signature, SIGNATURE_MAX);
 		make_text(p, conf, buf_str(&names), (struct str[]){body_hash, buf_str(&now)});
-		make_digest(p, &data, canon);
+		make_last(p, canon);
 	}
 	buf_free(&names);
-	buf_free(&data);
 	buf_free(&now);
 	return s;
 }
@@ -197,10 +220,12 @@ dkim_sign_destroy(struct dkim_sign *s)
 		return;
 	for (size_t i = 0; i < s->n; i++) {
 		buf_free(&s->parts[i].text);
+		buf_free(&s->parts[i].last);
 		buf_free(&s->parts[i].signature);
 		free(s->parts[i].selector);
 	}
 	free(s->parts);
+	buf_free(&s->fields);
 	free(s->domain);
 	free(s);
 }
@@ -225,9 +250,23 @@ dkim_sign_selector(const struct dkim_sign *s, size_t i)
 }
 
 struct str
+dkim_sign_fields(const struct dkim_sign *s)
+{
+	return buf_str(&s->fields);
+}
+
+struct str
+dkim_sign_last(const struct dkim_sign *s, size_t i)
+{
+	assert(i < s->n);
+	return buf_str(&s->parts[i].last);
+}
+
+struct str
 dkim_sign_digest(const struct dkim_sign *s, size_t i)
 {
 	assert(i < s->n);
+	dkim_digest(dkim_sign_fields(s), dkim_sign_last(s, i), s->parts[i].digest);
 	return (struct str){(const char *)s->parts[i].digest, DKIM_DIGEST};
 }
 

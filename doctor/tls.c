@@ -11,7 +11,7 @@ enum { TEXT_LIMIT = 16 * 1024, NAME_LIMIT = 600, DAY_MS = 24 * 3600 * 1000, CERT
 static void
 judge_usable(struct finding *f, const struct tls_conf *t, int64_t until)
 {
-	struct tls_pair pair = {t->cert_pem, t->key_pem};
+	struct tls_pair pair = {.cert_pem = t->cert_pem, .key_pem = t->key_pem};
 	const char     *weakness = tls_pair_weakness(&pair);
 	int64_t         days = (until - time_wall_ms()) / DAY_MS;
 
@@ -29,7 +29,7 @@ judge_usable(struct finding *f, const struct tls_conf *t, int64_t until)
 static void
 judge_cert(struct exam *e, struct finding *f, const struct tls_conf *t, bool *covers)
 {
-	struct tls_pair    pair = {t->cert_pem, t->key_pem};
+	struct tls_pair    pair = {.cert_pem = t->cert_pem, .key_pem = t->key_pem};
 	struct tls_server *server = NULL;
 	struct buf         names = BUF(TEXT_LIMIT), why = BUF(TEXT_LIMIT);
 	int64_t            until = 0;

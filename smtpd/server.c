@@ -51,7 +51,7 @@ make_tls(const struct server *sv, const struct config *c)
 	struct tls_server *tls = NULL;
 
 	for (size_t i = 0; i < c->n_tls; i++)
-		pairs[i] = (struct tls_pair){c->tls[i].cert_pem, c->tls[i].key_pem};
+		pairs[i] = (struct tls_pair){c->tls[i].cert_pem, STR_NONE, &sv->keyholder.signer};
 	if (c->n_tls > 0 && (tls = tls_server_create(pairs, c->n_tls, &why)) == NULL && !sv->mute)
 		log_error(ev("config-error"), kv("what", "tls"), kv("why", buf_str(&why)));
 	buf_free(&why);
@@ -99,6 +99,7 @@ server_init(struct server *sv, struct loop *l, unsigned index)
 	senders_init(&sv->senders);
 	sv->handover = handover_create(l);
 	sv->logins = logins_create(l);
+	keyholder_init(&sv->keyholder);
 }
 
 void
@@ -118,6 +119,7 @@ server_free(struct server *sv)
 	site_unref(sv->site);
 	buf_free(&sv->line);
 	buf_free(&sv->envelope);
+	keyholder_free(&sv->keyholder);
 }
 
 static void

@@ -12,6 +12,7 @@
 #include "lib/mail/ids.h"
 #include "lib/net/addr.h"
 #include "lib/util/list.h"
+#include "smtpd/keyholder.h"
 #include "smtpd/message.h"
 #include "smtpd/peers.h"
 #include "smtpd/senders.h"
@@ -41,6 +42,7 @@ struct server {
 	struct site     *site; /* of new sessions; NULL before the first configuration */
 	struct handover *handover;
 	struct logins   *logins;
+	struct keyholder keyholder;
 	struct ids       ids;
 	struct list      sessions; /* of struct session */
 	size_t           max_sessions;

@@ -75,6 +75,7 @@ start(void *self, struct role *r, struct buf *why UNUSED)
 	server_init(&d->server, role_loop(r), role_index(r));
 	handover_on_lost(d->server.handover, role_lost);
 	logins_on_lost(d->server.logins, role_lost);
+	keyholder_on_lost(&d->server.keyholder, role_lost);
 	balancers_init(&d->balancers, role_loop(r));
 	d->balancers.through = on_through;
 	d->balancers.arg = d;
@@ -143,6 +144,8 @@ meet(void *self, enum role_id who, unsigned index, int fd)
 		handover_attach(d->server.handover, fd);
 	else if (who == ROLE_AUTH)
 		logins_attach(d->server.logins, index, fd);
+	else if (who == ROLE_KEYD)
+		keyholder_attach(&d->server.keyholder, index, fd);
 	else
 		close(fd);
 }

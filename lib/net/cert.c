@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/net/ssl.h"
+#include "lib/net/tls_scheme.h"
 
 enum {
 	PEM_MAX = 4 * 1024 * 1024,
@@ -124,12 +125,35 @@ load_names(struct cert *c)
 		add_common_name(&c->names, c->leaf);
 }
 
+/* The key is elsewhere; what is here looks like one. */
+static bool
+borrow_key(struct cert *c, const struct tls_signer *signer, struct buf *why)
+{
+	c->key = tls_remote_key(X509_get0_pubkey(c->leaf), signer);
+	if (c->key == NULL)
+		buf_addf(why, "the certificate's key cannot be used: %s", ssl_reason());
+	return c->key != NULL;
+}
+
+/* Is it one that another process can sign with for us, knowing it by its name? */
+static bool
+can_be_apart(const struct cert *c)
+{
+	unsigned char of_cert[TLS_KEY_ID], of_key[TLS_KEY_ID];
+
+	return tls_key_name(X509_get0_pubkey(c->leaf), of_cert) && tls_key_name(c->key, of_key) &&
+	       memcmp(of_cert, of_key, TLS_KEY_ID) == 0;
+}
+
 bool
 cert_load(struct cert *c, const struct tls_pair *pair, struct buf *why)
 {
 	*c = (struct cert){.names = BUF(NAMES_MAX)};
 	ERR_clear_error();
-	if (!load_chain(c, pair->cert_pem, why) || !load_key(c, pair->key_pem, why))
+	if (!load_chain(c, pair->cert_pem, why))
+		return false;
+	if (pair->key_pem.n == 0 && pair->signer != NULL ? !borrow_key(c, pair->signer, why)
+	                                                 : !load_key(c, pair->key_pem, why))
 		return false;
 	if (X509_check_private_key(c->leaf, c->key) != 1) {
 		ERR_clear_error();
@@ -201,6 +225,10 @@ tls_pair_check(const struct tls_pair *pair, int64_t *not_after_ms, struct buf *n
 	struct cert c;
 	bool        ok = cert_load(&c, pair, why);
 
+	if (ok && !can_be_apart(&c)) {
+		buf_addz(why, "the key is neither RSA nor ECDSA on a named curve nor Ed25519");
+		ok = false;
+	}
 	if (ok) {
 		*not_after_ms = cert_not_after_ms(&c);
 		buf_add(names, buf_str(&c.names));

@@ -30,6 +30,9 @@ SSL_CTX *ssl_context(const SSL_METHOD *method);
 /* The first entry of OpenSSL's error queue in its words, and the queue emptied. Never NULL. */
 const char *ssl_reason(void);
 
+/* A key with the public half of `pub` that `signer` signs with. NULL if OpenSSL refuses. */
+EVP_PKEY *tls_remote_key(const EVP_PKEY *pub, const struct tls_signer *signer);
+
 /* A connection's object, ready for the handshake; the context lives at least as long. Never NULL. */
 SSL *tls_server_ssl(struct tls_server *s);
 SSL *tls_client_ssl(struct tls_client *c, struct str name);

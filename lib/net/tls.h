@@ -13,9 +13,26 @@
 struct tls_server; /* certificates of our listeners; counted: sessions keep theirs over a reload */
 struct tls_client; /* outbound: trust anchors and the session cache */
 
+/* What a handshake wants to have signed; lib/net/tls_key.h is the other side. */
+struct tls_to_sign {
+	struct str key;     /* its name, TLS_KEY_ID octets */
+	unsigned   scheme;  /* RFC 8446 section 4.2.3 */
+	struct str content; /* at most TLS_CONTENT_MAX octets */
+};
+
+/*
+ * Signs for keys that are in another process. Called in the middle of a handshake, which waits:
+ * it must come back soon, with the signature appended or with false, which ends the handshake.
+ */
+struct tls_signer {
+	bool (*sign)(void *arg, const struct tls_to_sign *what, struct buf *signature);
+	void *arg;
+};
+
 struct tls_pair {
 	struct str cert_pem; /* leaf first, then the chain */
 	struct str key_pem;
+	const struct tls_signer *signer; /* instead of `key_pem`; outlives the server and its connections */
 };
 
 /*

@@ -17,8 +17,8 @@
 #include "lib/util/time.h"
 
 enum {
-	HEADER = 8,        /* length 4, message 2, flags 2; lowest octet first */
-	WITH_FD = 1,       /* the only flag: the oldest descriptor received belongs to this frame */
+	HEADER = WIRE_HEADER,
+	WITH_FD = WIRE_WITH_FD, /* the oldest descriptor received belongs to this frame */
 	CHUNK = 64 * 1024, /* frames are gathered up to this size */
 	READ = 256 * 1024, /* input buffer, only there while it holds something */
 	IOVECS = 16,
@@ -242,17 +242,6 @@ chunk_for(struct channel *c, size_t n, int fd)
 	return k;
 }
 
-static void
-add_header(struct buf *b, size_t length, enum wire_id id, unsigned flags)
-{
-	uint64_t word = (uint64_t)length | (uint64_t)id << 32 | (uint64_t)flags << 48;
-	char    *to = buf_room(b, HEADER);
-
-	for (unsigned i = 0; i < HEADER; i++)
-		to[i] = (char)(word >> 8 * i & 0xff);
-	buf_commit(b, HEADER);
-}
-
 void
 channel_send(struct channel *c, enum wire_id id, const void *msg, int fd)
 {
@@ -269,7 +258,7 @@ channel_send(struct channel *c, enum wire_id id, const void *msg, int fd)
 		return;
 	}
 	k = chunk_for(c, HEADER + n, fd);
-	add_header(&k->b, n, id, fd >= 0 ? WITH_FD : 0);
+	wire_head_add(&k->b, (struct wire_head){n, id, fd >= 0 ? WITH_FD : 0});
 	wire_encode(&k->b, id, msg);
 	assert(!k->b.over);
 	c->unsent += HEADER + n;
@@ -326,25 +315,9 @@ keep_fds(struct channel *c, struct msghdr *m)
 	return ok;
 }
 
-struct frame {
-	size_t   length;
-	unsigned id, flags;
-};
-
-static struct frame
-parse_header(const char *p)
-{
-	uint64_t word = 0;
-
-	for (unsigned i = 0; i < HEADER; i++)
-		word |= (uint64_t)(uint8_t)p[i] << 8 * i;
-	return (struct frame){(size_t)(word & 0xffffffff), (unsigned)(word >> 32 & 0xffff),
-	                      (unsigned)(word >> 48)};
-}
-
 /* What is wrong with a frame, as its header tells; NULL: nothing. */
 static const char *
-check_header(const struct channel *c, struct frame f)
+check_header(const struct channel *c, struct wire_head f)
 {
 	if (!wire_is_known(f.id))
 		return "unknown message";
@@ -360,7 +333,7 @@ check_header(const struct channel *c, struct frame f)
 }
 
 static const char *
-give_frame(struct channel *c, struct frame f, struct str payload)
+give_frame(struct channel *c, struct wire_head f, struct str payload)
 {
 	_Alignas(max_align_t) char msg[WIRE_STRUCT_MAX];
 	int                        fd = -1;
@@ -390,7 +363,7 @@ give_frames(struct channel *c)
 	size_t      at = 0;
 
 	while (why == NULL && !c->closed && c->in_n - at >= HEADER) {
-		struct frame f = parse_header(c->in + at);
+		struct wire_head f = wire_head_parse(c->in + at);
 
 		if ((why = check_header(c, f)) != NULL)
 			break;

@@ -12,7 +12,7 @@ enum { WARN_DAYS = 14 };
 static void
 pair_check(struct maker *m, const struct tls_conf *t, const struct word *w)
 {
-	struct tls_pair pair = {t->cert_pem, t->key_pem};
+	struct tls_pair pair = {.cert_pem = t->cert_pem, .key_pem = t->key_pem};
 	struct buf      names = BUF(8192), why = BUF(1024);
 	int64_t         not_after_ms = INT64_MAX, left_ms;
 
@@ -56,11 +56,12 @@ parse_tls(struct maker *m, const struct row *row UNUSED, void *base UNUSED, stru
 
 	t.cert_path = conf_path(m, &words[0]);
 	if (m->carried) {
-		bool whole = conf_get_data(m, words, n, &i, &t.cert_pem) && i < n;
-
-		t.key_path = whole ? conf_path(m, &words[i++]) : STR_NONE;
-		if (!whole || !conf_get_data(m, words, n, &i, &t.key_pem))
+		(void)conf_get_data(m, words, n, &i, &t.cert_pem);
+		if (i < n)
+			t.key_path = conf_path(m, &words[i++]);
+		else
 			conf_problem(m, CONF_ERROR, words[0].at, "damaged content");
+		(void)conf_get_data(m, words, n, &i, &t.key_pem);
 	} else {
 		if (n == 1) {
 			t.key_path = inside(m, t.cert_path, "privkey.pem");
@@ -91,10 +92,10 @@ format_tls(struct view *v, const struct row *row UNUSED, const void *base, size_
 		return false;
 	v->origin = t->origin;
 	conf_put_word(v->out, t->cert_path);
-	if (!v->show)
+	if (!v->show && v->role != ROLE_KEYD)
 		conf_put_data(v->out, t->cert_pem);
 	conf_put_word(v->out, t->key_path);
-	if (!v->show)
+	if (!v->show && v->role != ROLE_SMTPD)
 		conf_put_data(v->out, t->key_pem);
 	return true;
 }

@@ -35,6 +35,7 @@ static const struct {
 	{ROLE_SMTPD, ROLE_QUEUE},
 	{ROLE_QUEUE, ROLE_DELIVERY},
 	{ROLE_DELIVERY, ROLE_KEYD},
+	{ROLE_SMTPD, ROLE_KEYD},
 };
 
 struct crew {
@@ -81,12 +82,23 @@ are_wired(enum role_id x, enum role_id y)
 	return false;
 }
 
+/* A handshake waits for its signature, so each smtpd has one keyd that it need not look for. */
+static bool
+is_other_keyd(const struct member *a, const struct member *b)
+{
+	unsigned n = a->crew->plan.count[ROLE_KEYD];
+
+	if (a->id == ROLE_KEYD)
+		return is_other_keyd(b, a);
+	return a->id == ROLE_SMTPD && b->id == ROLE_KEYD && n > 0 && a->index % n != b->index;
+}
+
 static void
 wire_up(struct member *a, struct member *b)
 {
 	int ends[2];
 
-	if (a->up == NULL || b->up == NULL || !are_wired(a->id, b->id))
+	if (a->up == NULL || b->up == NULL || !are_wired(a->id, b->id) || is_other_keyd(a, b))
 		return;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
 		/* Without each other they are of no use: this one tries again. */

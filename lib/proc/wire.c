@@ -27,6 +27,7 @@ struct message {
 #define ANY_CHILD (BIT(SMTPD) | BIT(AUTH) | BIT(QUEUE) | BIT(DELIVERY) | BIT(KEYD) | BIT(DOCTOR))
 #define SMALL     4096
 #define MEDIUM    (64 * 1024)
+#define HEADS     (1280 * 1024) /* the longest header that delivery signs, and room */
 /* clang-format off */
 #define KIND(lvalue) _Generic((lvalue),                                           \
 	uint8_t: U8, uint16_t: U16, uint32_t: U32, uint64_t: U64, struct str: TEXT)
@@ -115,9 +116,14 @@ static const struct message messages[WIRE_COUNT] = {
 
 	[WIRE_RETRY] = {"retry", BIT(DELIVERY), BIT(QUEUE), false, SMALL, SIZE(wire_empty), {{0}}},
 
-	[WIRE_SIGN] = {"sign", BIT(DELIVERY), BIT(KEYD), false, SMALL, SIZE(wire_sign),
-		{F(wire_sign, id), F(wire_sign, domain), F(wire_sign, selector), F(wire_sign, digest)}},
+	[WIRE_SIGN] = {"sign", BIT(DELIVERY), BIT(KEYD), false, HEADS, SIZE(wire_sign),
+		{F(wire_sign, id), F(wire_sign, domain), F(wire_sign, selector), F(wire_sign, fields),
+		 F(wire_sign, last)}},
 	[WIRE_SIGNED] = {"signed", BIT(KEYD), BIT(DELIVERY), false, SMALL, SIZE(wire_signed),
+		{F(wire_signed, id), F(wire_signed, ok), F(wire_signed, signature), F(wire_signed, why)}},
+	[WIRE_TLS_SIGN] = {"tls-sign", BIT(SMTPD), BIT(KEYD), false, SMALL, SIZE(wire_tls_sign),
+		{F(wire_tls_sign, key), F(wire_tls_sign, scheme), F(wire_tls_sign, content)}},
+	[WIRE_TLS_SIGNED] = {"tls-signed", BIT(KEYD), BIT(SMTPD), false, SMALL, SIZE(wire_signed),
 		{F(wire_signed, id), F(wire_signed, ok), F(wire_signed, signature), F(wire_signed, why)}},
 };
 
@@ -213,6 +219,28 @@ take_octets(struct str *from, unsigned width)
 		value |= (uint64_t)(uint8_t)from->p[i] << 8 * i;
 	*from = str_skip(*from, width);
 	return value;
+}
+
+void
+wire_head_add(struct buf *out, struct wire_head h)
+{
+	uint64_t word = (uint64_t)h.length | (uint64_t)h.id << 32 | (uint64_t)h.flags << 48;
+	char    *to = buf_room(out, WIRE_HEADER);
+
+	if (to == NULL)
+		return;
+	(void)put_octets(to, word, WIRE_HEADER);
+	buf_commit(out, WIRE_HEADER);
+}
+
+struct wire_head
+wire_head_parse(const char *p)
+{
+	struct str from = {p, WIRE_HEADER};
+	uint64_t   word = take_octets(&from, WIRE_HEADER);
+
+	return (struct wire_head){(size_t)(word & 0xffffffff), (unsigned)(word >> 32 & 0xffff),
+	                          (unsigned)(word >> 48)};
 }
 
 size_t

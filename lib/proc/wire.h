@@ -71,6 +71,9 @@ enum wire_id {
 	/* delivery <-> keyd */
 	WIRE_SIGN,
 	WIRE_SIGNED,
+	/* smtpd <-> keyd; one question at a time */
+	WIRE_TLS_SIGN,
+	WIRE_TLS_SIGNED,
 	WIRE_COUNT,
 };
 
@@ -146,8 +149,11 @@ struct wire_outcome { uint64_t id; uint32_t part; uint64_t token; uint8_t scope;
                       struct str replies; struct str mta; /* host name that answered; empty: none */
                       struct str facts; struct str dkim;  /* "example.com/s1,s2" or "none why=..." */ };
 
-struct wire_sign   { uint64_t id; struct str domain, selector; struct str digest; }; /* SHA-256, 32 octets */
+struct wire_sign   { uint64_t id; struct str domain, selector;
+                     struct str fields, last; }; /* what is to be signed: dkim/warrant.h */
 struct wire_signed { uint64_t id; uint8_t ok; struct str signature; struct str why; };
+
+struct wire_tls_sign { struct str key; uint16_t scheme; struct str content; }; /* lib/net/tls_key.h */
 
 /* Append the encoded message (without frame header), wire_size() octets; over the limit of `out`: nothing. */
 size_t wire_size(enum wire_id id, const void *msg);
@@ -155,6 +161,12 @@ void wire_encode(struct buf *out, enum wire_id id, const void *msg);
 
 /* Decode into the struct of `id`; false if it is short, long or inconsistent. */
 bool wire_decode(enum wire_id id, struct str payload, void *msg) MUST_USE;
+
+/* A frame's header, as it stands in front of the payload on a channel. */
+enum { WIRE_HEADER = 8, WIRE_WITH_FD = 1 /* a descriptor belongs to this frame; the only flag */ };
+struct wire_head { size_t length; unsigned id, flags; };
+void             wire_head_add(struct buf *out, struct wire_head h);
+struct wire_head wire_head_parse(const char *p); /* WIRE_HEADER octets */
 
 /* The functions below and above take an id that is known; a number from outside goes through this first. */
 bool        wire_is_known(unsigned id);

@@ -44,8 +44,11 @@ static const struct field fields[WIRE_COUNT][FIELDS_MAX + 1] = {
 		F(wire_outcome, scope), F(wire_outcome, relayed_dsn), F(wire_outcome, replies),
 		F(wire_outcome, mta), F(wire_outcome, facts), F(wire_outcome, dkim)},
 	[WIRE_SIGN] = {F(wire_sign, id), F(wire_sign, domain), F(wire_sign, selector),
-		F(wire_sign, digest)},
+		F(wire_sign, fields), F(wire_sign, last)},
 	[WIRE_SIGNED] = {F(wire_signed, id), F(wire_signed, ok), F(wire_signed, signature),
+		F(wire_signed, why)},
+	[WIRE_TLS_SIGN] = {F(wire_tls_sign, key), F(wire_tls_sign, scheme), F(wire_tls_sign, content)},
+	[WIRE_TLS_SIGNED] = {F(wire_signed, id), F(wire_signed, ok), F(wire_signed, signature),
 		F(wire_signed, why)},
 };
 /* clang-format on */

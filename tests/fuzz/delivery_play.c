@@ -129,7 +129,7 @@ answer(struct loop *l, const struct fake_frame *f)
 	if (f->id == WIRE_OUTCOME)
 		check_outcome(f->msg);
 	if (f->id == WIRE_SIGN)
-		stage_give(l, WIRE_SIGNED, &(struct wire_signed){.id = sign->id, .ok = 1, .signature = sign->digest}, -1);
+		stage_give(l, WIRE_SIGNED, &(struct wire_signed){.id = sign->id, .ok = 1, .signature = str_sub(sign->last, 0, 32)}, -1);
 }
 
 static void

@@ -16,14 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dkim/key.h"
 #include "dkim/keyd.h"
+#include "dkim/sign.h"
 #include "lib/net/loop.h"
+#include "lib/net/tls_key.h"
 #include "lib/proc/channel.h"
 #include "lib/proc/config.h"
-#include "lib/util/encode.h"
 #include "lib/util/random.h"
-
-#include "vectors.inc"
+#include "tests/unit/dkim/files.h"
 
 enum { PATIENCE_MS = 10000, BURST = 1000 };
 
@@ -60,7 +61,7 @@ message(void *arg, enum wire_id id, const void *msg, int fd)
 		readies++;
 		came();
 	}
-	if (id != WIRE_SIGNED)
+	if (id != WIRE_SIGNED && id != WIRE_TLS_SIGNED)
 		return;
 	s->answers++;
 	s->id = m->id;
@@ -129,7 +130,7 @@ send_config(bool with_rsa, uint32_t generation)
 	        CORPUS);
 	if (with_rsa)
 		dprintf(fd, "key rsa %s/keys/rsa2048.pkcs8.pem\n", CORPUS);
-	dprintf(fd, "}\n");
+	dprintf(fd, "}\ntls %s/keys/rsa2048.crt %s/keys/rsa2048.pkcs8.pem\n", CORPUS, CORPUS);
 	close(fd);
 	c = config_load(path, &report, NULL, NULL);
 	unlink(path);
@@ -145,13 +146,19 @@ send_config(bool with_rsa, uint32_t generation)
 
 /* A new channel to the role; the raw descriptor of our end. */
 static int
-add_peer(void)
+add(enum role_id who)
 {
 	int fds[2];
 
 	pair(fds);
-	channel_send(up.channel, WIRE_PEER, &(struct wire_peer){.who = ROLE_DELIVERY}, fds[1]);
+	channel_send(up.channel, WIRE_PEER, &(struct wire_peer){.who = (uint8_t)who}, fds[1]);
 	return fds[0];
+}
+
+static int
+add_peer(void)
+{
+	return add(ROLE_DELIVERY);
 }
 
 static void
@@ -215,60 +222,100 @@ stop(void **state)
 	return 0;
 }
 
-static void
-ask(struct side *s, uint64_t id, const char *selector, struct str digest)
-{
-	struct wire_sign m = {.id = id,
-	                      .domain = STR("example.org"),
-	                      .selector = str_of(selector),
-	                      .digest = digest};
+#define BODY_HASH "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+#define FROM      "from:Ann <ann@example.org>\r\n"
 
-	channel_send(s->channel, WIRE_SIGN, &m, -1);
+/* The signature's own field, for a key of example.org. */
+static void
+add_last(struct buf *out, const char *selector)
+{
+	buf_addf(out,
+	         "dkim-signature:v=1; a=%s; c=relaxed/relaxed; d=example.org; s=%s; t=1795428431; "
+	         "h=from:from; bh=%s; b=",
+	         strcmp(selector, "rsa") == 0 ? "rsa-sha256" : "ed25519-sha256", selector, BODY_HASH);
 }
 
 static void
-digests_are_signed(void **state)
+ask_for(struct side *s, uint64_t id, const char *selector, struct str fields)
 {
-	struct buf digest = BUF(100), text = BUF(4096);
+	struct buf       last = BUF(1000);
+	struct wire_sign m = {.id = id,
+	                      .domain = STR("example.org"),
+	                      .selector = str_of(selector),
+	                      .fields = fields};
+
+	add_last(&last, selector);
+	m.last = buf_str(&last);
+	channel_send(s->channel, WIRE_SIGN, &m, -1);
+	buf_free(&last);
+}
+
+static void
+ask(struct side *s, uint64_t id, const char *selector)
+{
+	ask_for(s, id, selector, STR(FROM));
+}
+
+/* The same text signed here, with the key at hand. */
+static void
+sign_here(const char *file, const char *selector, struct buf *out)
+{
+	struct buf    pem = BUF(1 << 16), why = BUF(1000), last = BUF(1000);
+	struct key   *key;
+	unsigned char digest[DKIM_DIGEST];
+
+	files_corpus(&pem, "keys", file);
+	key = key_load(buf_str(&pem), &why);
+	assert_non_null(key);
+	add_last(&last, selector);
+	dkim_digest(STR(FROM), buf_str(&last), digest);
+	assert_true(key_sign(key, (struct str){(const char *)digest, sizeof digest}, out));
+	key_destroy(key);
+	buf_free(&pem);
+	buf_free(&why);
+	buf_free(&last);
+}
+
+static void
+what_may_be_signed_is_signed(void **state)
+{
+	static const char *const rows[][2] = {{"rsa", "rsa2048.pkcs8.pem"}, {"ed", "ed25519.pkcs8.pem"}};
 
 	(void)state;
-	for (size_t i = 0; i < 2 * ARRAY_LEN(kats); i++) {
-		bool rsa = i % 2 == 0;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf here = BUF(4096);
 
-		buf_clear(&digest);
-		buf_clear(&text);
-		assert_true(base64_decode(&digest, str_of(kats[i / 2].digest)));
-		ask(&one, 100 + i, rsa ? "rsa" : "ed", buf_str(&digest));
+		sign_here(rows[i][1], rows[i][0], &here);
+		ask(&one, 100 + i, rows[i][0]);
 		wait_for(1);
 		assert_true(one.ok);
 		assert_int_equal(one.id, 100 + i);
-		base64_encode(&text, buf_str(&one.signature));
-		assert_string_equal(buf_z(&text), rsa ? kats[i / 2].rsa2048 : kats[i / 2].ed25519);
+		assert_true(str_eq(buf_str(&one.signature), buf_str(&here)));
+		buf_free(&here);
 	}
-	buf_free(&digest);
-	buf_free(&text);
 }
 
 static void
 bad_requests_are_answered(void **state)
 {
-	static const char digest[33];
 	static const struct {
 		const char *selector;
-		size_t      n;
+		const char *fields;
 		const char *why;
 	} rows[] = {
-		{"other", 32, "there is no such key"},
-		{"", 32, "there is no such key"},
-		{"RSA", 32, "there is no such key"},
-		{"rsa", 31, "the digest has not 32 octets"},
-		{"rsa", 33, "the digest has not 32 octets"},
-		{"ed", 0, "the digest has not 32 octets"},
+		{"other", FROM, "there is no such key"},
+		{"", FROM, "there is no such key"},
+		{"RSA", FROM, "there is no such key"},
+		{"rsa", "from:bob@example.net\r\n", "the author belongs to another domain than the key"},
+		{"ed", "from:bob@example.net\r\n", "the author belongs to another domain than the key"},
+		{"rsa", "", "the covered fields have no end"},
+		{"rsa", "0123456789abcdef0123456789abcdef", "the covered fields have no end"},
+		{"rsa", "to:ann@example.org\r\n", "no From field is covered"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		ask(&one, i, rows[i].selector, (struct str){digest, rows[i].n});
+		ask_for(&one, i, rows[i].selector, str_of(rows[i].fields));
 		wait_for(1);
 		assert_false(one.ok);
 		assert_string_equal(buf_z(&one.why), rows[i].why);
@@ -276,16 +323,30 @@ bad_requests_are_answered(void **state)
 	}
 }
 
+/* Nothing of what a client wrote may be in the way of the mail. */
+static void
+the_longest_header_is_signed(void **state)
+{
+	struct buf fields = BUF(2 << 20);
+
+	(void)state;
+	while (fields.n < 1 << 20)
+		buf_addz(&fields, "to:somebody@example.net, somebody.else@example.net\r\n");
+	buf_addz(&fields, FROM);
+	ask_for(&one, 5, "ed", buf_str(&fields));
+	wait_for(1);
+	assert_true(one.ok);
+	buf_free(&fields);
+}
+
 static void
 a_burst_is_answered(void **state)
 {
-	static const char digest[32];
-
 	(void)state;
 	open_side(&two, add_peer(), ROLE_DELIVERY);
 	for (unsigned i = 0; i < BURST; i++) {
-		ask(&one, i, "ed", (struct str){digest, sizeof digest});
-		ask(&two, i, "rsa", (struct str){digest, sizeof digest});
+		ask(&one, i, "ed");
+		ask(&two, i, "rsa");
 	}
 	wait_for(2 * BURST);
 	assert_int_equal(one.answers, BURST);
@@ -294,19 +355,93 @@ a_burst_is_answered(void **state)
 	assert_true(one.ok && two.ok);
 }
 
+#define CONTENT                                                                                     \
+	"                                                                "                         \
+	"TLS 1.3, server CertificateVerify\0"                                                      \
+	"0123456789abcdef0123456789abcdef"
+
+static void
+ask_tls(struct side *s, struct str content)
+{
+	struct buf           pem = BUF(1 << 16), why = BUF(1000);
+	struct tls_key      *key;
+	struct wire_tls_sign m = {.scheme = 0x0804, .content = content};
+
+	files_corpus(&pem, "keys", "rsa2048.pkcs8.pem");
+	key = tls_key_load(buf_str(&pem), &why);
+	assert_non_null(key);
+	m.key = tls_key_id(key);
+	channel_send(s->channel, WIRE_TLS_SIGN, &m, -1);
+	tls_key_destroy(key);
+	buf_free(&pem);
+	buf_free(&why);
+}
+
+static void
+handshakes_are_signed(void **state)
+{
+	(void)state;
+	open_side(&two, add(ROLE_SMTPD), ROLE_SMTPD);
+	ask_tls(&two, (struct str){CONTENT, sizeof CONTENT - 1});
+	wait_for(1);
+	assert_true(two.ok);
+	assert_int_equal(two.signature.n, 256);
+	ask_tls(&two, STR("from:ann@example.org\r\n"));
+	wait_for(1);
+	assert_false(two.ok);
+	assert_string_equal(buf_z(&two.why), "no server's handshake signs this");
+	channel_send(two.channel, WIRE_TLS_SIGN,
+	             &(struct wire_tls_sign){.key = STR("no key's name"),
+	                                     .scheme = 0x0804,
+	                                     .content = {CONTENT, sizeof CONTENT - 1}},
+	             -1);
+	wait_for(1);
+	assert_false(two.ok);
+	assert_string_equal(buf_z(&two.why), "there is no such key");
+}
+
+static void
+a_handshake_goes_before_mail(void **state)
+{
+	(void)state;
+	open_side(&two, add(ROLE_SMTPD), ROLE_SMTPD);
+	for (unsigned i = 0; i < BURST; i++)
+		ask(&one, i, "rsa");
+	wait_for(1);
+	ask_tls(&two, (struct str){CONTENT, sizeof CONTENT - 1});
+	while (two.answers == 0)
+		wait_for(1);
+	assert_true(two.ok);
+	assert_true(one.answers < BURST);
+}
+
+/* A smtpd waits for each answer. One that does not cannot keep keyd from signing mail. */
+static void
+who_does_not_wait_is_sent_away(void **state)
+{
+	(void)state;
+	open_side(&two, add(ROLE_SMTPD), ROLE_SMTPD);
+	for (unsigned i = 0; i < BURST; i++)
+		ask_tls(&two, (struct str){CONTENT, sizeof CONTENT - 1});
+	while (!two.gone)
+		wait_for(1);
+	assert_true(two.answers < BURST / 2);
+	ask(&one, 7, "ed");
+	wait_for(1);
+	assert_true(one.ok && one.id == 7);
+}
+
 /* What waits for a peer that is gone is not signed, and the others are served. */
 static void
 a_peer_leaves_in_the_middle(void **state)
 {
-	static const char digest[32];
-
 	(void)state;
 	open_side(&two, add_peer(), ROLE_DELIVERY);
 	for (unsigned i = 0; i < BURST; i++)
-		ask(&two, i, "rsa", (struct str){digest, sizeof digest});
+		ask(&two, i, "rsa");
 	wait_for(1);
 	close_side(&two);
-	ask(&one, 7, "ed", (struct str){digest, sizeof digest});
+	ask(&one, 7, "ed");
 	wait_for(1);
 	assert_true(one.ok && one.id == 7);
 }
@@ -314,8 +449,6 @@ a_peer_leaves_in_the_middle(void **state)
 static void
 hostile_octets_end_only_their_channel(void **state)
 {
-	static const char digest[32];
-
 	(void)state;
 	random_hook(1);
 	for (unsigned round = 0; round < 50; round++) {
@@ -333,7 +466,7 @@ hostile_octets_end_only_their_channel(void **state)
 		assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
 		assert_int_equal(
 			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
-		ask(&one, round, "ed", (struct str){digest, sizeof digest});
+		ask(&one, round, "ed");
 		wait_for(1);
 		assert_true(one.ok && one.id == round);
 		assert_true(send(fd, noise, sizeof noise, MSG_NOSIGNAL) >= 0);
@@ -349,19 +482,17 @@ hostile_octets_end_only_their_channel(void **state)
 static void
 keys_change_with_the_configuration(void **state)
 {
-	static const char digest[32];
-
 	(void)state;
-	ask(&one, 1, "rsa", (struct str){digest, sizeof digest});
+	ask(&one, 1, "rsa");
 	wait_for(1);
 	assert_true(one.ok);
 	send_config(false, 2);
 	wait_for(1);
 	assert_int_equal(readies, 2);
-	ask(&one, 2, "rsa", (struct str){digest, sizeof digest});
+	ask(&one, 2, "rsa");
 	wait_for(1);
 	assert_false(one.ok);
-	ask(&one, 3, "ed", (struct str){digest, sizeof digest});
+	ask(&one, 3, "ed");
 	wait_for(1);
 	assert_true(one.ok);
 }
@@ -370,11 +501,9 @@ keys_change_with_the_configuration(void **state)
 static void
 draining_waits_for_the_deliveries(void **state)
 {
-	static const char digest[32];
-
 	(void)state;
 	channel_send(up.channel, WIRE_DRAIN, &(struct wire_empty){0}, -1);
-	ask(&one, 9, "ed", (struct str){digest, sizeof digest});
+	ask(&one, 9, "ed");
 	wait_for(1);
 	assert_true(one.ok && !up.gone);
 	close_side(&one);
@@ -386,9 +515,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(digests_are_signed, start, stop),
+		cmocka_unit_test_setup_teardown(what_may_be_signed_is_signed, start, stop),
 		cmocka_unit_test_setup_teardown(bad_requests_are_answered, start, stop),
+		cmocka_unit_test_setup_teardown(the_longest_header_is_signed, start, stop),
 		cmocka_unit_test_setup_teardown(a_burst_is_answered, start, stop),
+		cmocka_unit_test_setup_teardown(handshakes_are_signed, start, stop),
+		cmocka_unit_test_setup_teardown(a_handshake_goes_before_mail, start, stop),
+		cmocka_unit_test_setup_teardown(who_does_not_wait_is_sent_away, start, stop),
 		cmocka_unit_test_setup_teardown(a_peer_leaves_in_the_middle, start, stop),
 		cmocka_unit_test_setup_teardown(hostile_octets_end_only_their_channel, start, stop),
 		cmocka_unit_test_setup_teardown(keys_change_with_the_configuration, start, stop),

@@ -64,9 +64,21 @@ name_and_sign(X509 *x, EVP_PKEY *key, const char *names, const struct made_cert 
 	add_extension(x, NID_subject_alt_name, names);
 	if (issuer == NULL)
 		add_extension(x, NID_basic_constraints, "critical,CA:TRUE");
-	X509_sign(x, signer == NULL ? key : signer, EVP_sha256());
+	if (signer == NULL)
+		signer = EVP_PKEY_up_ref(key) == 1 ? key : NULL;
+	X509_sign(x, signer, EVP_PKEY_is_a(signer, "ED25519") ? NULL : EVP_sha256());
 	X509_free(above);
 	EVP_PKEY_free(signer);
+}
+
+static EVP_PKEY *
+make_key(enum cert_type type)
+{
+	if (type == CERT_RSA)
+		return EVP_RSA_gen(2048);
+	if (type == CERT_ED25519)
+		return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	return type == CERT_ECDSA384 ? EVP_EC_gen("P-384") : EVP_EC_gen("P-256");
 }
 
 void
@@ -74,7 +86,7 @@ made_cert_init(struct made_cert *m, enum cert_type type, const char *names,
                const struct made_cert *issuer)
 {
 	static long serial = 1;
-	EVP_PKEY   *key = type == CERT_RSA ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+	EVP_PKEY   *key = make_key(type);
 	X509       *x = X509_new();
 	BIO        *cert = BIO_new(BIO_s_mem()), *pem = BIO_new(BIO_s_mem());
 

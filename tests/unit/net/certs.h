@@ -5,7 +5,7 @@
 
 #include "lib/net/tls.h"
 
-enum cert_type { CERT_RSA, CERT_ECDSA };
+enum cert_type { CERT_RSA, CERT_ECDSA, CERT_ECDSA384, CERT_ED25519 };
 
 struct made_cert {
 	struct buf cert, key; /* PEM */

@@ -436,22 +436,22 @@ bad_pairs_are_explained(void **state)
 		const char     *why;
 	} rows[] = {
 		{"no certificate",
-	         {STR(""), buf_str(&first.key)},
+	         {.cert_pem = STR(""), .key_pem = buf_str(&first.key)},
 	         "the certificate file holds no certificate in PEM form"},
 		{"garbage",
-	         {STR("-----BEGIN CERTIFICATE-----\nAAAA\n"), buf_str(&first.key)},
+	         {.cert_pem = STR("-----BEGIN CERTIFICATE-----\nAAAA\n"), .key_pem = buf_str(&first.key)},
 	         "the certificate file holds no certificate in PEM form"},
 		{"no key",
-	         {buf_str(&first.cert), STR("hello")},
+	         {.cert_pem = buf_str(&first.cert), .key_pem = STR("hello")},
 	         "the key file holds no private key in PEM form"},
 		{"encrypted",
-	         {buf_str(&first.cert), STR("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGbMF\n")},
+	         {.cert_pem = buf_str(&first.cert), .key_pem = STR("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGbMF\n")},
 	         "the private key is encrypted; store it without a passphrase"},
 		{"another's key",
-	         {buf_str(&first.cert), buf_str(&second.key)},
+	         {.cert_pem = buf_str(&first.cert), .key_pem = buf_str(&second.key)},
 	         "the private key does not belong to the certificate"},
 		{"key of another type",
-	         {buf_str(&first.cert), buf_str(&first_rsa.key)},
+	         {.cert_pem = buf_str(&first.cert), .key_pem = buf_str(&first_rsa.key)},
 	         "the private key does not belong to the certificate"},
 	};
 

@@ -50,18 +50,18 @@ static const char everything[] =
         "smtpd-processes 2\n";
 
 enum { HOSTNAME = 1, RULES = 2, TLS_KEYS = 4, USERS_TEXT = 8, SIGNING_KEYS = 16, PASSWORDS = 32, ROUTES = 64,
-       RETRY = 128, DKIM = 256, PATHS = 512, CA = 1024 };
+       RETRY = 128, DKIM = 256, PATHS = 512, CA = 1024, CERTS = 2048 };
 
 static const struct {
 	enum role_id role;
 	unsigned     sees;
 } roles[] = {
-	{ROLE_SUPERVISOR, HOSTNAME | RULES | TLS_KEYS | USERS_TEXT | SIGNING_KEYS | PASSWORDS | ROUTES | RETRY | DKIM | PATHS | CA},
-	{ROLE_SMTPD, HOSTNAME | RULES | TLS_KEYS | ROUTES | DKIM},
+	{ROLE_SUPERVISOR, HOSTNAME | RULES | CERTS | TLS_KEYS | USERS_TEXT | SIGNING_KEYS | PASSWORDS | ROUTES | RETRY | DKIM | PATHS | CA},
+	{ROLE_SMTPD, HOSTNAME | RULES | CERTS | ROUTES | DKIM},
 	{ROLE_AUTH, HOSTNAME | USERS_TEXT},
 	{ROLE_QUEUE, HOSTNAME | RETRY},
 	{ROLE_DELIVERY, HOSTNAME | PASSWORDS | ROUTES | DKIM | CA},
-	{ROLE_KEYD, DKIM | SIGNING_KEYS},
+	{ROLE_KEYD, DKIM | SIGNING_KEYS | TLS_KEYS},
 	{ROLE_DOCTOR, HOSTNAME | ROUTES | DKIM},
 };
 
@@ -165,10 +165,10 @@ rules_are(const struct config *a, const struct config *b)
 static void
 tls_is(const struct config *a, const struct config *b, unsigned sees)
 {
-	assert_int_equal(a->n_tls, (sees & TLS_KEYS) != 0 ? b->n_tls : 0);
+	assert_int_equal(a->n_tls, (sees & (CERTS | TLS_KEYS)) != 0 ? b->n_tls : 0);
 	for (size_t i = 0; i < a->n_tls; i++) {
-		STR_IS(a->tls[i].cert_pem, b->tls[i].cert_pem);
-		STR_IS(a->tls[i].key_pem, b->tls[i].key_pem);
+		STR_IS(a->tls[i].cert_pem, (sees & CERTS) != 0 ? b->tls[i].cert_pem : STR_NONE);
+		STR_IS(a->tls[i].key_pem, (sees & TLS_KEYS) != 0 ? b->tls[i].key_pem : STR_NONE);
 		STR_IS(a->tls[i].key_path, b->tls[i].key_path);
 	}
 }

@@ -237,8 +237,8 @@ tear_down(void **state)
 	return 0;
 }
 
-/* Every smtpd has a channel to auth and queue, every delivery to queue and keyd; each has two ends. */
-#define ALL_WIRED "name=peers\tvalue:=20\n"
+/* Every smtpd has a channel to auth, queue and one keyd, every delivery to queue and keyd; each has two ends. */
+#define ALL_WIRED "name=peers\tvalue:=24\n"
 
 static void
 all_roles_are_started_joined_and_stopped(void **state)

@@ -46,6 +46,7 @@ union any {
 	struct wire_outcome    outcome;
 	struct wire_sign       sign;
 	struct wire_signed     signed_;
+	struct wire_tls_sign tls_sign;
 	struct wire_empty      empty;
 	char                   room[WIRE_STRUCT_MAX];
 };
@@ -90,8 +91,10 @@ static const struct row {
 	{WIRE_OUTCOME,
          {.outcome = {UINT64_MAX, UINT32_MAX, UINT64_MAX, UINT8_MAX, UINT8_MAX, T, T, T, T}}},
 	{WIRE_RETRY, {.empty = {0}}},
-	{WIRE_SIGN, {.sign = {UINT64_MAX, T, T, T}}},
+	{WIRE_SIGN, {.sign = {UINT64_MAX, T, T, T, T}}},
 	{WIRE_SIGNED, {.signed_ = {UINT64_MAX, UINT8_MAX, T, T}}},
+	{WIRE_TLS_SIGN, {.tls_sign = {T, UINT16_MAX, T}}},
+	{WIRE_TLS_SIGNED, {.signed_ = {UINT64_MAX, UINT8_MAX, T, T}}},
 };
 
 static struct buf
@@ -227,7 +230,7 @@ flipped_bits_do_no_harm(void **state)
 static void
 a_message_over_its_limit_is_refused(void **state)
 {
-	struct buf       big = BUF(1024 * 1024), b = BUF(100);
+	struct buf       big = BUF(2 * 1024 * 1024), b = BUF(100);
 	struct wire_sign sign = {0};
 	struct wire_sign out;
 	struct buf       all;
@@ -235,7 +238,7 @@ a_message_over_its_limit_is_refused(void **state)
 	(void)state;
 	while (big.n <= wire_limit(WIRE_SIGN))
 		buf_addz(&big, "xxxxxxxxxxxxxxxx");
-	sign.digest = buf_str(&big);
+	sign.fields = buf_str(&big);
 	all = encode(WIRE_SIGN, &sign);
 	assert_false(wire_decode(WIRE_SIGN, buf_str(&all), &out));
 	wire_encode(&b, WIRE_SIGN, &sign);
@@ -317,6 +320,10 @@ static const struct {
 	{WIRE_SIGN, ROLE_SMTPD, ROLE_KEYD, false},
 	{WIRE_SIGNED, ROLE_KEYD, ROLE_DELIVERY, true},
 	{WIRE_SIGNED, ROLE_KEYD, ROLE_QUEUE, false},
+	{WIRE_TLS_SIGN, ROLE_SMTPD, ROLE_KEYD, true},
+	{WIRE_TLS_SIGN, ROLE_DELIVERY, ROLE_KEYD, false},
+	{WIRE_TLS_SIGNED, ROLE_KEYD, ROLE_SMTPD, true},
+	{WIRE_TLS_SIGNED, ROLE_KEYD, ROLE_DELIVERY, false},
 };
 
 static void
