@@ -147,9 +147,9 @@ gate_pass_free(struct gate_pass *pass)
 }
 
 static enum gate_way
-hold(struct gate_pass *pass, uint8_t detail)
+hold(struct gate_pass *pass, uint8_t subject, uint8_t detail)
 {
-	pass->reply = (struct reply){.code = 451, .status = {4, 7, detail}};
+	pass->reply = (struct reply){.code = 451, .status = {4, subject, detail}};
 	pass->reply.text = buf_str(&pass->text);
 	return GATE_HOLD;
 }
@@ -174,21 +174,21 @@ enforce(const struct gates *g, const struct envelope *env, const struct route *r
 
 	if (!g->examined) {
 		buf_addz(&pass->text, "held: the checks of `preflight enforce` have not run yet");
-		return hold(pass, 0);
+		return hold(pass, 7, 0);
 	}
 	if (route->direct && g->ptr4_fails) {
 		buf_addf(&pass->text, "held: the reverse name of our address fails its check%s", end);
-		return hold(pass, 25);
+		return hold(pass, 7, 25);
 	}
 	if (route->direct && fails(g, true, sender)) {
 		buf_addf(&pass->text, "held: SPF of %.*s does not pass for our address%s",
 		         (int)sender.n, sender.p, end);
-		return hold(pass, 23);
+		return hold(pass, 7, 23);
 	}
 	if (signer.n > 0 && fails(g, false, signer)) {
 		buf_addf(&pass->text, "held: no DKIM record of %.*s passes its check%s",
 		         (int)signer.n, signer.p, end);
-		return hold(pass, 22);
+		return hold(pass, 7, 22);
 	}
 	return GATE_OPEN;
 }
@@ -214,7 +214,7 @@ stays_here(const struct route *route)
 static enum gate_way
 choose_keys(struct published *p, const struct dkim_conf *conf, struct gate_pass *pass)
 {
-	bool       asked = false;
+	bool       asked = false, silent = false;
 	struct str why, first = STR_NONE;
 
 	pass->part = *conf;
@@ -224,6 +224,7 @@ choose_keys(struct published *p, const struct dkim_conf *conf, struct gate_pass 
 		enum key_state state = published_look(p, conf->domain, &conf->keys[i], &why);
 
 		asked = asked || state == KEY_ASKED;
+		silent = silent || state == KEY_SILENT;
 		if (state == KEY_PUBLISHED)
 			pass->list[pass->part.n_keys++] = conf->keys[i];
 		else if (first.n == 0)
@@ -239,7 +240,7 @@ choose_keys(struct published *p, const struct dkim_conf *conf, struct gate_pass 
 		buf_addf(&pass->text, "held: the DKIM key %.*s._domainkey.%.*s may not sign: %.*s",
 		         (int)conf->keys[0].selector.n, conf->keys[0].selector.p,
 		         (int)conf->domain.n, conf->domain.p, (int)first.n, first.p);
-		return hold(pass, 20);
+		return silent ? hold(pass, 4, 3) : hold(pass, 7, 20);
 	}
 	return GATE_OPEN;
 }

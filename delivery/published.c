@@ -17,6 +17,7 @@ enum {
 	LEAST_MS = 60 * SECOND,          /* a good answer is kept so long at least ... */
 	MOST_MS = 3600 * SECOND,         /* ... and at most */
 	AGAIN_MS = 30 * SECOND,          /* a bad one */
+	SILENT_MS = 10 * SECOND,         /* no answer */
 	SEEN_MS = 7 * 24 * 3600 * SECOND, /* without an answer a key that was seen is good so long */
 	WANTED_MS = 3600 * SECOND,       /* keys are asked for by themselves while mail waits for them */
 	TICK_MS = 5 * SECOND,
@@ -153,12 +154,12 @@ no_answer(struct entry *e, const char *reason)
 	int64_t    now = time_mono_ms();
 	struct buf why = BUF(WHY_MAX);
 
-	e->until_ms = now + AGAIN_MS;
+	e->until_ms = now + SILENT_MS;
 	if (e->seen_ms != 0 && now - e->seen_ms < SEEN_MS)
 		return;
 	buf_addz(&why, "DNS does not say whether it is published: ");
 	buf_addz(&why, reason);
-	set_state(e, KEY_UNPUBLISHED, buf_z(&why));
+	set_state(e, KEY_SILENT, buf_z(&why));
 	buf_free(&why);
 }
 

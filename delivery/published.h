@@ -20,7 +20,8 @@ struct published;
 enum key_state {
 	KEY_ASKED,       /* nothing is known yet; it will be within seconds */
 	KEY_PUBLISHED,
-	KEY_UNPUBLISHED, /* missing, another one, revoked, or the DNS does not say */
+	KEY_UNPUBLISHED, /* missing, another one, revoked */
+	KEY_SILENT,      /* never seen, and the DNS does not say */
 };
 
 /*
@@ -36,7 +37,7 @@ void              published_destroy(struct published *p); /* NULL is allowed */
 void published_resolver(struct published *p, struct dns *dns);
 
 /*
- * What is known of a key of `domain`. `why` is for people, in case of UNPUBLISHED, and valid until
+ * What is known of a key of `domain`. `why` is for people, in case of UNPUBLISHED and SILENT, and valid until
  * the loop turns.
  */
 enum key_state published_look(struct published *p, struct str domain, const struct dkim_key_conf *k,
