@@ -329,7 +329,7 @@ take_outcome(struct worker *w, const struct wire_outcome *m)
 	struct dispatch *d = w->d;
 	struct attempt  *a = attempt_find(d, m->id, m->part);
 	struct reply    *replies;
-	bool             lane_down = m->scope == SCOPE_LANE;
+	bool             temporary = true;
 
 	if (a == NULL || a->worker != w || a->token != m->token ||
 	    count_lines(m->replies) > a->n_rcpts) {
@@ -339,14 +339,14 @@ take_outcome(struct worker *w, const struct wire_outcome *m)
 	replies = mem_array(a->n_rcpts, sizeof *replies);
 	parse_replies(m->replies, replies, a->n_rcpts);
 	for (size_t i = 0; i < a->n_rcpts; i++)
-		if (!reply_is_temporary(replies[i]))
-			lane_down = false;
+		temporary = temporary && reply_is_temporary(replies[i]);
 	if (m->scope == SCOPE_GATE)
 		gated_add(&d->q->gated, a->id); /* says nothing of the lane */
-	else if (lane_down)
+	else if (m->scope == SCOPE_LANE && temporary)
 		lane_failed(d, a->lane, replies[0]);
-	else
+	else if (m->scope != SCOPE_MESSAGE || !temporary || m->mta.n > 0)
 		lane_works(d, a->lane);
+	/* Else no host was asked, as when a message cannot be signed: that says nothing of the lane either. */
 	detach(d, a);
 	lane_check(d, a->lane);
 	a->lane = NULL;

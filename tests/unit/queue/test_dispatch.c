@@ -15,6 +15,7 @@
 #include "lib/util/log.h"
 #include "lib/util/time.h"
 #include "queue/core.h"
+#include "queue/disk.h"
 #include "tests/unit/queue/store_rig.h"
 
 enum { WORKERS = 2 };
@@ -189,6 +190,80 @@ what_a_dead_lane_holds_expires(void **state)
 	                 MESSAGES);
 }
 
+/* A lane that rests, with so many deferred messages and one that came since and is its probe. */
+static void
+break_lane(uint64_t deferred)
+{
+	join(0, 1000);
+	rig_turn(&rig, 20);
+	for (uint64_t id = 1; id <= deferred; id++) {
+		assert_int_equal(rig_put(&rig, id, "a.example", 100), STORE_OK);
+		rig_settle(&rig, &rig.leases[0], STORE_RELEASE, time_wall_ms() + 3600000, NULL);
+	}
+	players[0].reply = "451 4.4.1 no answer";
+	assert_int_equal(rig_put(&rig, 1001, "a.example", 100), STORE_OK);
+	rig_settle(&rig, &rig.leases[0], STORE_RELEASE, 0, NULL);
+	while (players[0].leases == 0)
+		rig_turn(&rig, 1);
+	rig_turn(&rig, 20);
+	players[0].reply = NULL;
+	assert_int_equal(rig_put(&rig, 1002, "a.example", 100), STORE_OK);
+	rig_settle(&rig, &rig.leases[0], STORE_RELEASE, 0, NULL);
+	rig_turn(&rig, 50);
+	assert_int_equal(players[0].leases, 1);
+	dispatch_retry(queue.dispatch, STR("a.example"));
+	while (players[0].leases < 2)
+		rig_turn(&rig, 1);
+}
+
+static void
+what_never_reached_a_host_wakes_no_lane(void **state)
+{
+	struct str why;
+
+	(void)state;
+	break_lane(10);
+	answer(&players[0], "451 4.3.0 the message could not be signed", SCOPE_MESSAGE);
+	rig_turn(&rig, 200);
+	assert_int_equal(players[0].leases, 2);
+	dispatch_lane_rest(queue.dispatch, STR("a.example"), &why);
+	assert_string_equal(why.p, "451 4.4.1 no answer");
+}
+
+static void
+the_first_success_releases_what_waits(void **state)
+{
+	struct str why;
+
+	(void)state;
+	break_lane(10);
+	answer(&players[0], "250 2.0.0 ok", SCOPE_MESSAGE);
+	while (players[0].leases < 13)
+		rig_turn(&rig, 1);
+	assert_int_equal(dispatch_lane_rest(queue.dispatch, STR("a.example"), &why), 0);
+}
+
+/* Neither its probes, nor their failures, nor mail to others: nothing looks at what waits there. */
+static void
+a_lane_that_is_down_is_not_searched(void **state)
+{
+	const struct shelves *shelves;
+	uint64_t              before;
+
+	(void)state;
+	break_lane(300);
+	shelves = &CONTAINER(rig.store, struct disk, base)->shelves;
+	before = shelves->n_looks;
+	answer(&players[0], "451 4.4.1 no answer", SCOPE_LANE);
+	rig_turn(&rig, 100);
+	assert_int_equal(rig_put(&rig, 2000, "b.example", 100), STORE_OK);
+	rig_settle(&rig, &rig.leases[0], STORE_RELEASE, 0, NULL);
+	while (players[0].leases < 3)
+		rig_turn(&rig, 1);
+	assert_int_equal(players[0].last.id, 2000);
+	assert_in_range(shelves->n_looks - before, 1, 20);
+}
+
 /*
  * A crash between a report and what it is about: the second attempt may end otherwise, and
  * then its report is another one.
@@ -275,6 +350,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_full_worker_does_not_stop_the_queue),
 		CASE(what_a_dead_lane_holds_expires),
+		CASE(what_never_reached_a_host_wakes_no_lane),
+		CASE(the_first_success_releases_what_waits),
+		CASE(a_lane_that_is_down_is_not_searched),
 		CASE(a_report_of_more_recipients_is_not_the_same),
 		CASE(a_number_in_use_is_no_promise),
 	};

@@ -338,18 +338,92 @@ filters_choose(void **state)
 }
 
 static void
+a_listing_comes_by_age(void **state)
+{
+	static const uint64_t order[] = {9, 3, 1ull << 63 | 4, 7, 1};
+	struct rig           *r = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(order); i++)
+		rig_put_held(r, order[i], "a.example", 10);
+	assert_int_equal(rig_list(r, &(struct store_filter){0}), 5);
+	assert_true(str_starts(buf_str(&r->text), STR("1 a.example held")));
+	assert_non_null(strstr(r->text.p, "\n3 a.example held"));
+	assert_true(strstr(r->text.p, "\n3 ") < strstr(r->text.p, "\n7 "));
+	assert_true(strstr(r->text.p, "\n7 ") < strstr(r->text.p, "\n9 "));
+	assert_true(strstr(r->text.p, "\n9 ") < strstr(r->text.p, "\n8000000000000004 "));
+}
+
+struct page {
+	uint64_t ids[64];
+	size_t   n;
+	bool     over;
+};
+
+/* One row a page. */
+static bool
+on_page(void *arg, const struct store_row *row)
+{
+	struct page *p = arg;
+
+	if (row == NULL)
+		p->over = true;
+	else
+		p->ids[p->n++] = row->id;
+	return false;
+}
+
+/* What is there all the time comes once, whatever comes and goes between two pages. */
+static void
+a_listing_goes_on_while_mail_comes_and_goes(void **state)
+{
+	struct rig         *r = *state;
+	struct store_filter f = {0};
+	struct store_cursor c = {0};
+	struct page         page = {0};
+	const uint64_t      gone[] = {30, 40};
+
+	for (uint64_t id = 10; id <= 60; id += 10)
+		rig_put_held(r, id, "a.example", 10);
+	while (!c.end) {
+		page.over = false;
+		store_list(r->store, &f, &c, on_page, &page);
+		while (!page.over)
+			rig_turn(r, 1);
+		if (page.n == 3 && rig_messages(r) == 6) {
+			rig_act(r, &(struct store_filter){.exact = gone, .n_exact = 2}, ACT_DELETE);
+			rig_put_held(r, 15, "a.example", 10);
+			rig_put_held(r, 55, "a.example", 10);
+		}
+	}
+	store_cursor_free(&c);
+	assert_int_equal(page.n, 6);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(page.ids[i], 10 * (i + 1));
+	assert_int_equal(page.ids[3], 50);
+	assert_int_equal(page.ids[4], 55);
+	assert_int_equal(page.ids[5], 60);
+}
+
+static void
 prefixes_must_be_unique(void **state)
 {
 	struct rig *r = *state;
 	char        text[32] = {0};
 	struct buf  id = BUF(sizeof text);
-	struct str  prefix;
+	char        other_text[32] = {0};
+	struct buf  other = BUF(sizeof other_text);
+	struct str  prefix, whole[3];
 
 	for (uint64_t i = 1; i <= 60; i++)
 		rig_put(r, i, "a.example", 10);
 	id_format(&id, 5);
+	id_format(&other, 17);
+	whole[0] = whole[2] = buf_str(&other);
+	whole[1] = buf_str(&id);
 	prefix = str_sub(buf_str(&id), 0, 6);
 	assert_int_equal(rig_list(r, &(struct store_filter){.ids = &prefix, .n_ids = 1}), 1);
+	assert_int_equal(rig_list(r, &(struct store_filter){.ids = whole, .n_ids = 3}), 2);
+	assert_true(str_starts(buf_str(&r->text), STR("5 ")));
 	prefix = str_sub(buf_str(&id), 0, 0);
 	assert_int_equal(rig_list(r, &(struct store_filter){.ids = &prefix, .n_ids = 1}), 0);
 	assert_int_equal(r->result, STORE_BAD);
@@ -357,6 +431,7 @@ prefixes_must_be_unique(void **state)
 	                 STORE_BAD);
 	assert_int_equal(rig_messages(r), 60);
 	buf_free(&id);
+	buf_free(&other);
 }
 
 static void
@@ -539,6 +614,8 @@ main(void)
 		CASE(hold_waits_for_a_lease_to_end),
 		CASE(derived_ids_are_remembered),
 		CASE(filters_choose),
+		CASE(a_listing_comes_by_age),
+		CASE(a_listing_goes_on_while_mail_comes_and_goes),
 		CASE(prefixes_must_be_unique),
 		CASE(a_lane_is_released_whole),
 		CASE(a_told_delay_is_remembered),
