@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* postern dns: the records that domains and host need, and how each stands. */
+/*
+ * postern dns: the records that domains and host need, and how each stands. Those of keys that do not
+ * sign yet or any more are among them, as long as they are needed.
+ */
 #include <stdio.h>
 
+#include "cmd/key_ring.h"
 #include "cmd/records.h"
 
 enum { OUTPUT_MAX = 8 << 20 };
@@ -28,10 +32,15 @@ outcome(const struct world *w, const struct records *r)
 static int
 show(struct world *w, const struct printing *p)
 {
-	struct records r = {0};
-	struct buf     out = BUF(OUTPUT_MAX);
-	int            code;
+	struct records  r = {0};
+	struct key_ring ring = {0};
+	struct config   trial;
+	struct buf      out = BUF(OUTPUT_MAX);
+	int             code;
 
+	key_ring_fill(&ring, w->config);
+	trial = key_ring_trial(&ring, w->config);
+	w->exam.config = &trial;
 	records_ask(w, &r);
 	if (p->zone)
 		records_print_zone(&out, &r, &w->exam, w->domains[0]);
@@ -40,7 +49,9 @@ show(struct world *w, const struct printing *p)
 	fwrite(out.p, 1, out.n, stdout);
 	fflush(stdout);
 	code = outcome(w, &r);
+	w->exam.config = w->config;
 	records_free(&r);
+	key_ring_free(&ring);
 	buf_free(&out);
 	return code;
 }

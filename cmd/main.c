@@ -16,7 +16,7 @@
 /* clang-format off */
 static const struct verb verbs[] = {
 	{"setup", cmd_setup,
-	 "DOMAIN... [--yes] [--no-wait] [--public-ip IP] [--hostname H] [--format zone|panel|terraform] [--resolver IP@PORT]",
+	 "DOMAIN... [--yes] [--no-wait] [--public-ip IP] [--hostname H] [--format zone|panel|json|terraform] [--resolver IP@PORT]",
 	 "from nothing to signed mail that arrives: keys, DNS records, configuration",
 	 "Waits until the records are visible and only then turns capture mode to live. --yes asks nothing, --no-wait looks\n"
 	 "once; run it again at any time: what is right stays. Exit code 0: live and all is published, 1: not yet.\n"},

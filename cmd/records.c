@@ -44,6 +44,10 @@ print_zone(struct buf *out, const struct wanted *w)
 	}
 	if (w->note != NULL && w->state != RECORD_PRESENT)
 		buf_addf(out, "; %s", w->note);
+	if (w->whom.n > 0) {
+		buf_addz(out, "; ");
+		report_clean(out, buf_str(&w->whom));
+	}
 	buf_addc(out, '\n');
 	if (w->value.n > 0)
 		record_zone_line(out, buf_str(&w->name), w->type, buf_str(&w->value));
@@ -62,6 +66,11 @@ print_panel(struct buf *out, const struct wanted *w)
 	}
 	if (w->note != NULL && w->state != RECORD_PRESENT)
 		buf_addf(out, "    note   %s\n", w->note);
+	if (w->whom.n > 0) {
+		buf_addz(out, "    whom   ");
+		report_clean(out, buf_str(&w->whom));
+		buf_addc(out, '\n');
+	}
 	buf_addc(out, '\n');
 }
 
@@ -79,6 +88,7 @@ print_json(struct json *j, const struct wanted *w)
 	json_str(j, "value", buf_str(&w->value));
 	json_str(j, "have", buf_str(&w->have));
 	json_str(j, "note", str_of(w->note));
+	json_str(j, "whom", buf_str(&w->whom));
 	json_close(j, '}');
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -119,29 +120,71 @@ load_again(struct setup *s)
 	return world_forget(&s->world);
 }
 
-static int
-set_hostname(struct setup *s, const char *wanted)
+/* Behind NAT the configuration must say how the world sees us; an address of this machine is plain. */
+static bool
+is_elsewhere(const struct setup *s, struct addr a)
 {
-	int code = choose_hostname(s, wanted);
+	const struct outbound_conf *o = &s->world.config->outbound;
+	struct sockaddr_storage     ss;
+	socklen_t                   n = addr_to_sockaddr(a, &ss);
+	int  fd = socket(a.family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool ours = fd >= 0 && bind(fd, (struct sockaddr *)&ss, n) == 0;
 
-	if (code == CMD_OK && s->hostname.n > 0) {
-		if (!setup_file_change(s->path, buf_str(&s->hostname), STR_NONE))
-			return CMD_FAILED;
-		s->changed = true;
-		code = load_again(s);
+	if (fd >= 0)
+		close(fd);
+	return !ours && exam_is_public(a) && !addr_equal(a, o->public4) && !addr_equal(a, o->public6);
+}
+
+static void
+find_public(const struct setup *s, struct buf *out)
+{
+	for (size_t i = 0; i < s->world.n_sources && s->world.sources_given; i++) {
+		if (!is_elsewhere(s, s->world.sources[i]))
+			continue;
+		buf_addz(out, out->n > 0 ? " " : "");
+		addr_format(out, s->world.sources[i]);
 	}
-	if (code == CMD_OK)
-		say(s, "Hostname   %.*s\n", S(exam_ehlo(&s->world.exam)));
-	for (size_t i = 0; code == CMD_OK && i < s->world.n_sources; i++) {
-		struct buf ip = BUF(64);
+}
 
+static void
+show_host(const struct setup *s)
+{
+	struct buf ip = BUF(TEXT_MAX);
+
+	say(s, "Hostname   %.*s\n", S(exam_ehlo(&s->world.exam)));
+	for (size_t i = 0; i < s->world.n_sources; i++) {
+		buf_clear(&ip);
 		addr_format(&ip, s->world.sources[i]);
 		say(s, "Address    %s%s\n", buf_z(&ip),
 		    exam_is_public(s->world.sources[i])
 		            ? ""
 		            : "   private: say --public-ip IP, the address that the world sees");
-		buf_free(&ip);
 	}
+	buf_clear(&ip);
+	find_public(s, &ip);
+	if (ip.n > 0)
+		say(s, "           put `public-ip %s` into the block `outbound`, for the daemon\n",
+		    buf_z(&ip));
+	buf_free(&ip);
+}
+
+static int
+set_host(struct setup *s, const char *wanted)
+{
+	struct buf public = BUF(TEXT_MAX);
+	int        code = choose_hostname(s, wanted);
+
+	find_public(s, &public);
+	if (code == CMD_OK && (s->hostname.n > 0 || public.n > 0)) {
+		struct setup_lines lines = {.hostname = buf_str(&s->hostname),
+		                            .public_ips = buf_str(&public)};
+
+		s->changed = setup_file_change(s->path, &lines);
+		code = s->changed ? load_again(s) : CMD_FAILED;
+	}
+	if (code == CMD_OK)
+		show_host(s);
+	buf_free(&public);
 	return code;
 }
 
@@ -285,8 +328,10 @@ go_live(struct setup *s)
 			         S(s->world.domains[i]));
 	if (missing.n > 0) {
 		s->changed = true;
-		code = setup_file_change(s->path, STR_NONE, buf_str(&missing)) ? load_again(s)
-		                                                               : CMD_FAILED;
+		code = setup_file_change(s->path,
+		                         &(struct setup_lines){.domains = buf_str(&missing)})
+		               ? load_again(s)
+		               : CMD_FAILED;
 	}
 	buf_free(&missing);
 	s->live = code == CMD_OK;
@@ -419,7 +464,7 @@ run(struct setup *s, const char *hostname)
 	if ((config = cmd_load(s->c)) == NULL)
 		return CMD_CONFIG;
 	if ((code = world_open(&s->world, config)) != CMD_OK ||
-	    (code = set_hostname(s, hostname)) != CMD_OK || (code = make_keys(s)) != CMD_OK ||
+	    (code = set_host(s, hostname)) != CMD_OK || (code = make_keys(s)) != CMD_OK ||
 	    (code = wait_for_records(s)) != CMD_OK)
 		return code;
 	if (all_visible(s) && (code = go_live(s)) != CMD_OK)

@@ -45,18 +45,20 @@ add_line(struct buf *out, const char *directive, struct str value)
 }
 
 void
-setup_file_edit(struct buf *out, struct str text, struct str hostname, struct str domains)
+setup_file_edit(struct buf *out, struct str text, const struct setup_lines *lines)
 {
-	struct str line, rest;
-	bool       has_name = hostname.n == 0;
+	struct str line, rest, word;
+	bool       has_name = lines->hostname.n == 0, has_outbound = lines->public_ips.n == 0;
 
 	if (text.n > 0 && text.p[text.n - 1] == '\n')
 		text.n--; /* a line end ends a line, it begins none */
 	while (str_cut(&text, '\n', &line)) {
 		rest = line;
-		if (hostname.n > 0 && str_eq(str_word(&rest), STR("hostname"))) {
+		word = str_word(&rest);
+		has_outbound = has_outbound || str_starts(word, STR("outbound"));
+		if (lines->hostname.n > 0 && str_eq(word, STR("hostname"))) {
 			if (!has_name)
-				add_line(out, "hostname", hostname);
+				add_line(out, "hostname", lines->hostname);
 			has_name = true;
 			continue;
 		}
@@ -64,9 +66,14 @@ setup_file_edit(struct buf *out, struct str text, struct str hostname, struct st
 		buf_addc(out, '\n');
 	}
 	if (!has_name)
-		add_line(out, "hostname", hostname);
-	if (domains.n > 0)
-		add_line(out, "domains", domains);
+		add_line(out, "hostname", lines->hostname);
+	if (lines->domains.n > 0)
+		add_line(out, "domains", lines->domains);
+	if (has_outbound)
+		return;
+	buf_addz(out, "outbound { public-ip ");
+	buf_add(out, lines->public_ips);
+	buf_addz(out, " }\n");
 }
 
 /* Read as the daemon would, from a file beside it, so that relative names in it mean the same. */
@@ -92,7 +99,7 @@ is_good(const char *path, struct str text)
 }
 
 bool
-setup_file_change(const char *path, struct str hostname, struct str domains)
+setup_file_change(const char *path, const struct setup_lines *lines)
 {
 	struct buf  old = BUF(FILE_LIMIT), new = BUF(2 * FILE_LIMIT), why = BUF(WHY_MAX);
 	struct stat st = {.st_mode = 0644};
@@ -100,7 +107,7 @@ setup_file_change(const char *path, struct str hostname, struct str domains)
 
 	if (ok) {
 		(void)stat(path, &st);
-		setup_file_edit(&new, buf_str(&old), hostname, domains);
+		setup_file_edit(&new, buf_str(&old), lines);
 		ok = is_good(path, buf_str(&new));
 		if (ok && !str_eq(buf_str(&old), buf_str(&new)))
 			ok = file_replace(path, buf_str(&new), st.st_mode & 0777, &why);

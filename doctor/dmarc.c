@@ -278,27 +278,41 @@ is_at_or_below(struct str name, struct str domain)
 	                                 name.p[name.n - domain.n - 1] == '.');
 }
 
+bool
+dmarc_next_report(const struct dmarc *d, struct str *rua, struct buf *name)
+{
+	struct str uri, theirs;
+
+	buf_clear(name);
+	while (str_cut(rua, ',', &uri)) {
+		theirs = report_domain(uri);
+		if (theirs.n == 0)
+			continue;
+		if (!is_at_or_below(theirs, d->at) && !is_at_or_below(d->at, theirs)) {
+			buf_add(name, d->at);
+			buf_addz(name, "._report._dmarc.");
+			buf_add(name, theirs);
+		}
+		return true;
+	}
+	return false;
+}
+
 /* Has the receiver of reports said that he wants them? False: not known. */
 static bool
-consents(struct exam *e, struct finding *f, struct str ours, struct str theirs)
+consents(struct exam *e, struct finding *f, struct str ours, struct str name)
 {
-	struct buf         name = BUF(NAME_LIMIT);
-	const struct fact *txt;
+	const struct fact *txt = exam_ask(e, f, name, DNS_TXT);
 	bool               yes = false;
 
-	buf_add(&name, ours);
-	buf_addz(&name, "._report._dmarc.");
-	buf_add(&name, theirs);
-	txt = exam_ask(e, f, buf_str(&name), DNS_TXT);
 	for (size_t i = 0; txt != NULL && i < txt->n; i++)
 		yes = yes || dmarc_is_record(txt->records[i].data);
 	if (txt != NULL && !yes && f->status != CHECK_FAIL) {
 		finding_say(f, CHECK_FAIL, "%.*s has not agreed to take reports for %.*s",
-		            S(theirs), S(ours));
+		            S(str_skip(name, ours.n + STR("._report._dmarc.").n)), S(ours));
 		finding_fix(f, "There this record is needed:");
-		finding_record(f, buf_str(&name), "TXT", STR("v=DMARC1"));
+		finding_record(f, name, "TXT", STR("v=DMARC1"));
 	}
-	buf_free(&name);
 	return txt != NULL;
 }
 
@@ -306,18 +320,16 @@ void
 check_dmarc_rua(struct exam *e, const struct subject *s, struct finding *f)
 {
 	struct dmarc d;
-	struct str   rest, uri, theirs;
+	struct str   rest;
+	struct buf   name = BUF(NAME_LIMIT);
 	bool         known = true, any = false;
 
 	if (!find(e, f, s->domain, &d))
 		return;
-	for (rest = d.rua; str_cut(&rest, ',', &uri);) {
-		if ((theirs = report_domain(uri)).n == 0)
-			continue;
-		any = true;
-		if (!is_at_or_below(theirs, d.at) && !is_at_or_below(d.at, theirs))
-			known = consents(e, f, d.at, theirs) && known;
-	}
+	for (rest = d.rua; dmarc_next_report(&d, &rest, &name); any = true)
+		if (name.n > 0)
+			known = consents(e, f, d.at, buf_str(&name)) && known;
+	buf_free(&name);
 	if (!any) {
 		finding_say(f, CHECK_WARN, "nobody gets DMARC reports (no rua=)");
 		finding_fix(f, "Add rua=mailto:ADDRESS to the record at _dmarc.%.*s.", S(d.at));

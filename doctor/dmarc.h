@@ -16,6 +16,12 @@ struct dmarc {
 
 void dmarc_find(struct dmarc *d, struct facts *f, struct str domain);
 
+/*
+ * Cut the next address off `rua`, a record's list. `name` is the name at which its owner must consent
+ * to reports about `d->at` (RFC 9990 section 4), empty if they are the domain's own. False at the end.
+ */
+bool dmarc_next_report(const struct dmarc *d, struct str *rua, struct buf *name);
+
 /* v=DMARC1 in front, and with that case. */
 bool dmarc_is_record(struct str txt);
 

@@ -99,6 +99,12 @@ const struct fact *exam_ask(struct exam *e, struct finding *f, struct str name, 
 /* The reverse name of `source` that leads back to it, if there is one. */
 void exam_confirmed_name(struct exam *e, struct addr source, struct buf *name);
 
+/*
+ * Append the zone that the reverse name of `source` is in, as far as its SOA shows it; `server`, its
+ * first server, lives as long as the facts. False: not found, or not yet.
+ */
+bool exam_reverse_zone(struct exam *e, struct addr source, struct buf *zone, struct str *server);
+
 /* The one SPF record at `name`, or empty; `n` says how many there are. False: as exam_ask(). */
 bool exam_spf(struct exam *e, struct finding *f, struct str name, struct str *record, size_t *n);
 

@@ -54,33 +54,44 @@ exam_confirmed_name(struct exam *e, struct addr source, struct buf *name)
 }
 
 /* Whoever runs the reverse zone is in its SOA: that is whom to ask. */
+bool
+exam_reverse_zone(struct exam *e, struct addr source, struct buf *zone, struct str *server)
+{
+	struct buf name = BUF(NAME_LIMIT);
+	struct str rest;
+	bool       found = false;
+
+	reverse_name(&name, source, true);
+	rest = buf_str(&name);
+	for (size_t up = 0; !found && up < (source.family == 4 ? 3U : 24U); up++) {
+		const struct fact *soa;
+
+		rest = str_skip(rest, (size_t)str_find(rest, '.') + 1);
+		if (source.family == 6 && up % 4 != 3)
+			continue; /* delegations are at whole groups, nearly always */
+		soa = facts_get(e->facts, rest, DNS_SOA);
+		if (soa->n == 0)
+			continue;
+		buf_add(zone, rest);
+		*server = soa->records[0].name;
+		found = true;
+	}
+	buf_free(&name);
+	return found;
+}
+
 static void
 say_whom(struct exam *e, struct finding *f, struct addr source)
 {
-	struct buf name = BUF(NAME_LIMIT);
-	struct str zone;
+	struct buf zone = BUF(NAME_LIMIT);
+	struct str server;
 
-	reverse_name(&name, source, true);
-	zone = buf_str(&name);
-	for (size_t up = 0; up < (source.family == 4 ? 3U : 24U); up++) {
-		ptrdiff_t          dot = str_find(zone, '.');
-		const struct fact *soa;
-
-		zone = str_skip(zone, (size_t)dot + 1);
-		if (source.family == 6 && up % 4 != 3)
-			continue; /* delegations are at whole groups, nearly always */
-		soa = facts_get(e->facts, zone, DNS_SOA);
-		if (soa->n > 0) {
-			finding_fix(
-				f,
-				"Ask the owner of the network (its zone %.*s is served by %.*s):",
-				S(zone), S(soa->records[0].name));
-			break;
-		}
-	}
-	if (f->fix.n == 0)
+	if (exam_reverse_zone(e, source, &zone, &server))
+		finding_fix(f, "Ask the owner of the network (its zone %.*s is served by %.*s):",
+		            S(buf_str(&zone)), S(server));
+	else
 		finding_fix(f, "Ask the provider of the address, or set it in his panel:");
-	buf_free(&name);
+	buf_free(&zone);
 }
 
 static void

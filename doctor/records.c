@@ -34,6 +34,7 @@ add(struct records *r, const char *what, const char *type, struct str domain)
 	buf_init(&w->name, TEXT_LIMIT);
 	buf_init(&w->value, TEXT_LIMIT);
 	buf_init(&w->have, TEXT_LIMIT);
+	buf_init(&w->whom, TEXT_LIMIT);
 	return w;
 }
 
@@ -83,6 +84,18 @@ add_host(struct records *r, struct exam *e, struct addr source)
 }
 
 static void
+say_whom(struct wanted *w, struct exam *e, struct addr source)
+{
+	struct buf zone = BUF(TEXT_LIMIT);
+	struct str server;
+
+	if (exam_reverse_zone(e, source, &zone, &server))
+		buf_addf(&w->whom, "the zone %.*s is served by %.*s", S(buf_str(&zone)),
+		         S(server));
+	buf_free(&zone);
+}
+
+static void
 add_ptr(struct records *r, struct exam *e, struct addr source)
 {
 	struct wanted     *w = add(r, "reverse name", "PTR", STR_NONE);
@@ -102,6 +115,8 @@ add_ptr(struct records *r, struct exam *e, struct addr source)
 	}
 	if (f->n > 0 && w->state != RECORD_PRESENT)
 		w->state = RECORD_DIFFERS;
+	if (w->state != RECORD_PRESENT)
+		say_whom(w, e, source);
 }
 
 /* A bounce has no sender: its SPF is that of the EHLO name. */
@@ -213,6 +228,37 @@ add_dmarc(struct records *r, struct exam *e, struct str domain)
 	                                                       : RECORD_UNKNOWN;
 }
 
+/* Reports that go to somebody else: he must say that he takes them, or nobody sends him any. */
+static void
+add_consents(struct records *r, struct exam *e, struct str domain)
+{
+	struct dmarc d;
+	struct str   rest;
+	struct buf   name = BUF(TEXT_LIMIT);
+
+	dmarc_find(&d, e->facts, domain);
+	for (rest = d.state == DMARC_FOUND ? d.rua : STR_NONE; dmarc_next_report(&d, &rest, &name);) {
+		const struct fact *f;
+		struct wanted     *w;
+
+		if (name.n == 0)
+			continue;
+		w = add(r, "consent to DMARC reports", "TXT", domain);
+		f = facts_get(e->facts, buf_str(&name), DNS_TXT);
+		buf_add(&w->name, buf_str(&name));
+		buf_addz(&w->value, "v=DMARC1");
+		w->note = "set by the owner of the domain that the reports go to";
+		w->optional = true;
+		w->state = RECORD_MISSING;
+		for (size_t i = 0; settle(w, f) && i < f->n; i++)
+			if (dmarc_is_record(f->records[i].data)) {
+				have(w, f->records[i].data);
+				w->state = RECORD_PRESENT;
+			}
+	}
+	buf_free(&name);
+}
+
 /* Only where nothing at all could come back: postern takes no mail itself. */
 static void
 add_mx(struct records *r, struct exam *e, struct str domain)
@@ -281,6 +327,7 @@ records_make(struct records *r, struct exam *e)
 			     m++)
 				add_dkim(r, e, &e->config->dkim[k], &e->config->dkim[k].keys[m]);
 		add_dmarc(r, e, e->domains[i]);
+		add_consents(r, e, e->domains[i]);
 		add_tlsrpt(r, e, e->domains[i]);
 	}
 }
@@ -292,6 +339,7 @@ records_free(struct records *r)
 		buf_free(&r->v[i].name);
 		buf_free(&r->v[i].value);
 		buf_free(&r->v[i].have);
+		buf_free(&r->v[i].whom);
 	}
 	free(r->v);
 	*r = (struct records){0};

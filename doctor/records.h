@@ -24,6 +24,7 @@ struct wanted {
 	struct buf        have;        /* what is there instead */
 	const char       *what;        /* "SPF", "DKIM", ...: its purpose */
 	const char       *note;        /* what else to know, or NULL */
+	struct buf        whom;        /* who can set it, if that is somebody else: a sentence */
 	bool              optional;    /* mail arrives without it */
 	struct str        domain;      /* for which it is wanted; empty: for the host */
 };

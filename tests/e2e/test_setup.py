@@ -3,10 +3,13 @@
 
 import json
 import os
+import pty
 import re
+import select
+import subprocess
 import time
 
-from house import Nsd, Postern, free_port, until
+from house import BIN, Nsd, Postern, free_port, until
 from minigmail import MiniGmail
 from world import SENDER, letter, zone_lines
 
@@ -172,6 +175,10 @@ def test_rotation():
             rows = [json.loads(line) for line in t.postern.run("dkim", "list", "--json", check=0).stdout.splitlines()]
             return {r["selector"]: r["dns"] for r in rows}
 
+        def wanted():
+            rows = json.loads(t.postern.run("dns", "--json", "--source", SOURCE).stdout)
+            return {r["name"].split(".")[0]: r["state"] for r in rows if r["what"] == "DKIM"}
+
         def signed_by():
             t.gmail.messages.clear()
             assert t.send() == "250"
@@ -182,6 +189,7 @@ def test_rotation():
         fresh = set(states()) - old
         assert len(fresh) == 2 and all(states()[s] == "new" for s in fresh), states()
         assert signed_by() == old
+        assert wanted() == {**{s: "present" for s in old}, **{s: "missing" for s in fresh}}, wanted()
         refused = t.postern.run("dkim", "activate", HOME)
         assert refused.returncode == 1 and "not published" in refused.stderr, refused.stderr
         assert signed_by() == old and all(states()[s] == "new" for s in fresh)
@@ -195,7 +203,7 @@ def test_rotation():
         assert off.count(" new ") == 2 and off.count(" ? ") == 4 and "published" not in off, off
         t.postern.run("dkim", "activate", HOME, check=0)
         assert states() == {**{s: "retiring" for s in old}, **{s: "active" for s in fresh}}, states()
-        assert signed_by() == fresh
+        assert signed_by() == fresh and wanted() == {s: "present" for s in old | fresh}, wanted()
         one = sorted(fresh)[0]
         t.postern.run("dkim", "retire", HOME, one, check=0)
         assert signed_by() == fresh - {one}
@@ -205,6 +213,86 @@ def test_rotation():
         assert t.postern.run("dkim", "activate", HOME).returncode == 3
         for s in old:
             os.utime(f"{t.postern.dir}/state/dkim/{HOME}/{s}.pem.retired", (0, time.time() - 8 * 86400))
-        assert all(states()[s] == "revoked" for s in old), states()
+        assert all(states()[s] == "revoked" for s in old) and set(wanted()) == fresh, (states(), wanted())
+    finally:
+        t.close()
+
+
+def test_setup_behind_nat():
+    """--public-ip is kept in the configuration, so that dns and doctor see what the world sees; a second run changes nothing"""
+    nsd = Nsd({"example": "", HOME: MX, REVERSE: ""})
+    p = Postern(f"resolver 127.0.0.1@{nsd.port}\ndnssec off\n")
+    try:
+        r = p.run("setup", HOME, *FLAGS, "--hostname", "mail.sender.example")
+        assert r.returncode == 1 and "outbound { public-ip 192.0.2.10 }" in open(p.conf).read(), r.stdout + r.stderr
+        home, reverse = pasted(r.stdout)
+        nsd.change({HOME: MX + "\n" + home, REVERSE: reverse})
+        again = p.run("setup", HOME, "--yes", "--no-wait")
+        text = open(p.conf).read()
+        assert "Mode       live" in again.stdout and text.count("public-ip") == 1 and f"domains {HOME}" in text, again.stdout + again.stderr
+        assert "192.0.2.10" in p.run("dns").stdout
+        states = {x["state"] for x in json.loads(p.run("dns", "--json").stdout) if not x["optional"]}
+        assert states == {"present"}, states
+        p.run("setup", HOME, *FLAGS)
+        assert open(p.conf).read() == text
+    finally:
+        p.close()
+        nsd.close()
+
+
+def test_setup_in_a_dialogue():
+    """on a terminal: the records, Enter, a bar until they are visible, live, and what capture mode held goes out on a y"""
+    t = Town()
+    try:
+        t.postern.send(SENDER, ["b@receiver.example"], letter("b@receiver.example"))
+        leader, follower = pty.openpty()
+        said = bytearray()
+        child = subprocess.Popen([BIN, "setup", "-c", t.postern.conf, HOME, "--public-ip", SOURCE, "--hostname", "mail.sender.example"],
+                                 stdin=follower, stdout=follower, stderr=follower, env=t.postern.env, start_new_session=True)
+        os.close(follower)
+
+        def hear(words):
+            def heard():
+                while select.select([leader], [], [], 0)[0]:
+                    try:
+                        said.extend(os.read(leader, 65536))
+                    except OSError:
+                        break
+                return words in said.decode(errors="replace")
+            until(heard, 40, f"{words!r} in {said.decode(errors='replace')}")
+        hear("press Enter")
+        assert "domains" not in open(t.postern.conf).read()
+        t.publish(*pasted(said.decode().replace("\r\n", "\n")))
+        os.write(leader, b"\n")
+        hear("release them? [y/N]")
+        assert "of 4 visible" in said.decode() and "Mode       live" in said.decode(), said.decode()
+        os.write(leader, b"y\n")
+        t.gmail.wait(1)
+        assert child.wait(30) == 0, said.decode()
+        assert t.gmail.verdicts == ["250"], t.gmail.verdicts
+    finally:
+        t.close()
+
+
+def test_records_of_others():
+    """dns names whom to ask for the reverse name, and the consent that reports to another domain need"""
+    t = Town(start=False)
+    try:
+        t.publish('_dmarc 60 IN TXT "v=DMARC1; p=reject; rua=mailto:a@sender.example,mailto:b@receiver.example!5m,mailto:c@gmail.com"', "")
+        t.nsd.change({"gmail.com": t.nsd.zones["gmail.com"] + '\nsender.example._report._dmarc 60 IN TXT "v=DMARC1"'})
+
+        def dns(*args):
+            return t.postern.run("dns", HOME, "--source", SOURCE, *args)
+        rows = json.loads(dns("--json").stdout)
+        assert [(r["name"], r["state"], r["value"]) for r in rows if "consent" in r["what"]] == [
+            ("sender.example._report._dmarc.receiver.example", "missing", "v=DMARC1"),
+            ("sender.example._report._dmarc.gmail.com", "present", "v=DMARC1")], rows
+        assert [r["whom"] for r in rows if r["type"] == "PTR"] == ["the zone 2.0.192.in-addr.arpa is served by ns.2.0.192.in-addr.arpa"], rows
+        assert "; set by the provider of the address: in his panel, or ask him; the zone 2.0.192.in-addr.arpa is served by" in dns().stdout
+        assert "    whom   the zone 2.0.192.in-addr.arpa is served by" in dns("--format", "panel").stdout
+        with open(f"{t.postern.dir}/zone", "w") as f:
+            f.write(dns("--zone").stdout)
+        r = subprocess.run(["/usr/bin/named-checkzone", HOME, f.name], capture_output=True, text=True)
+        assert r.returncode == 0, r.stdout
     finally:
         t.close()
