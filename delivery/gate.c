@@ -20,7 +20,7 @@ struct failing {
 
 struct gates {
 	bool        examined;
-	bool        ptr4_fails, ipv6_good;
+	bool        ptr4_fails, ipv6_good, ipv6_fails;
 	struct list failing;
 	uint64_t    text; /* hash of what was taken last */
 };
@@ -45,7 +45,7 @@ forget(struct gates *g)
 		free(f->domain);
 		free(f);
 	}
-	g->examined = g->ptr4_fails = g->ipv6_good = false;
+	g->examined = g->ptr4_fails = g->ipv6_good = g->ipv6_fails = false;
 }
 
 void
@@ -72,7 +72,7 @@ add_failing(struct gates *g, bool spf, struct str domain)
 
 /* What one text says of IPv6: its PTR must have passed, and SPF of each domain. */
 struct ipv6 {
-	bool ptr, not_spf;
+	bool ptr, not_spf, fails;
 };
 
 static void
@@ -86,6 +86,7 @@ take_line(struct gates *g, struct ipv6 *six, struct str line)
 		g->ptr4_fails = g->ptr4_fails ||
 		                (str_eq(first, STR("4")) && str_eq(second, STR("fail")));
 		six->ptr = six->ptr || (str_eq(first, STR("6")) && str_eq(second, STR("pass")));
+		six->fails = six->fails || (str_eq(first, STR("6")) && str_eq(second, STR("fail")));
 	} else if (str_eq(kind, STR("spf"))) {
 		struct str status = str_word(&line);
 
@@ -93,6 +94,7 @@ take_line(struct gates *g, struct ipv6 *six, struct str line)
 			add_failing(g, true, second);
 		six->not_spf = six->not_spf ||
 		               (str_eq(first, STR("6")) && !str_eq(status, STR("pass")));
+		six->fails = six->fails || (str_eq(first, STR("6")) && str_eq(status, STR("fail")));
 	} else if (str_eq(kind, STR("dkim")) && str_eq(second, STR("fail"))) {
 		add_failing(g, false, first);
 	}
@@ -101,7 +103,7 @@ take_line(struct gates *g, struct ipv6 *six, struct str line)
 bool
 gates_take(struct gates *g, struct str rows, struct published *p)
 {
-	struct ipv6 six = {false, false};
+	struct ipv6 six = {false, false, false};
 	struct str  line;
 	uint64_t    text = hash_str(rows);
 	bool        news = text != g->text;
@@ -116,14 +118,17 @@ gates_take(struct gates *g, struct str rows, struct published *p)
 			take_line(g, &six, line);
 	}
 	g->ipv6_good = six.ptr && !six.not_spf;
+	g->ipv6_fails = six.fails;
 	return news;
 }
 
 bool
 gates_ipv6(const struct gates *g, const struct config *c)
 {
-	if (c->outbound.ipv6 != IPV6_AUTO)
-		return c->outbound.ipv6 == IPV6_ON;
+	if (c->outbound.ipv6 == IPV6_ON)
+		return g == NULL || c->preflight != PREFLIGHT_ENFORCE || !g->ipv6_fails;
+	if (c->outbound.ipv6 == IPV6_OFF)
+		return false;
 	return g == NULL || (g->ipv6_good && c->preflight != PREFLIGHT_OFF);
 }
 

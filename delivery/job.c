@@ -21,6 +21,7 @@ enum {
 	TOTAL_LIMIT_MS = 60 * 60 * 1000, /* a server that takes an octet a minute gets no more */
 	OUTCOME_MAX = 1536 * 1024,
 	REPLY_HEAD = 15, /* "550 5.255.255 " and the line's end */
+	SUSPECT_TEXT = 1024,
 	SUSPECT_MS = 10 * 1000, /* one in so long is told; the supervisor knows how often is enough */
 };
 
@@ -127,7 +128,7 @@ look_for_suspects(struct job *j)
 	                               .domain = sender_domain(&j->env),
 	                               .id = buf_str(&id),
 	                               .mx = buf_str(&j->mta),
-	                               .reply = r.text});
+	                               .reply = str_sub(r.text, 0, SUSPECT_TEXT)});
 	buf_free(&id);
 }
 

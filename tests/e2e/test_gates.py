@@ -282,6 +282,20 @@ def test_a_receiver_that_doubts():
         assert len(w.postern.events("recheck")) == 1, "one in a minute is enough"
 
 
+def test_a_doctor_that_hangs():
+    """Stopped in the middle of an exam, it is ended when its time is up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        with gated() as w:
+            w.postern.configure(w.config.replace(f"@{w.nsd.port}", f"@{silent.getsockname()[1]}"))
+            w.postern.start()
+            pid = until(lambda: w.postern.role_pids("doctor"), 20, "a doctor")[0]
+            os.kill(pid, signal.SIGSTOP)
+            e = w.postern.wait_event("doctor-failed", seconds=60)[0]
+            assert "signal 9" in e["why"], e
+            assert not w.postern.role_pids("doctor")
+
+
 def test_a_doctor_that_dies_harms_nothing():
     """Killed in the middle of an exam: a line in the log, the next one later, and mail goes on."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:

@@ -459,6 +459,9 @@ ipv6_needs_its_checks(void **state)
 	} rows[] = {
 		{"", IPV6_ON, PREFLIGHT_ADVISE, true},
 		{"examined\nptr 6 fail\n", IPV6_ON, PREFLIGHT_ADVISE, true},
+		{"examined\nptr 6 fail\n", IPV6_ON, PREFLIGHT_ENFORCE, false},
+		{"examined\nptr 6 pass\nspf 6 a.example fail\n", IPV6_ON, PREFLIGHT_ENFORCE, false},
+		{"examined\nptr 6 skip\n", IPV6_ON, PREFLIGHT_ENFORCE, true},
 		{"examined\nptr 6 pass\n", IPV6_OFF, PREFLIGHT_ADVISE, false},
 		{"", IPV6_AUTO, PREFLIGHT_ADVISE, false},
 		{"examined\n", IPV6_AUTO, PREFLIGHT_ADVISE, false},
