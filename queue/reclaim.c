@@ -189,7 +189,8 @@ append_move(struct disk *d, struct msg *m, const struct loaded *from)
 
 	format_parts(d, m, from, &parts);
 	b = block_create(RECORD_MOVE, msg_id(m), from->envelope.n, parts.n, from->body.n);
-	b->r.flags = from->r.flags & (RECORD_BIG | RECORD_DERIVED);
+	b->r.flags = from->r.flags & (RECORD_BIG | RECORD_DERIVED | RECORD_SPOILED_META |
+	                              RECORD_SPOILED_BODY);
 	if ((m->flags & MSG_DAMAGED) != 0)
 		b->r.flags |= RECORD_DAMAGED;
 	if ((b->r.flags & RECORD_BIG) != 0)
@@ -255,14 +256,18 @@ cut_record(struct disk *d, struct loaded *l)
 	return m;
 }
 
+/* The new record will have right sums: that these octets were not right goes with them. */
 static void
-check_sums(struct disk *d, struct msg *m, const struct loaded *l)
+check_sums(struct disk *d, struct msg *m, struct loaded *l)
 {
 	uint64_t salt = d->reclaim.from->salt;
 	size_t   meta = l->envelope.n + l->parts.n;
 
-	if ((meta > 0 && record_sum(salt, l->envelope.p, meta) != l->r.meta_sum) ||
-	    (l->body.n > 0 && record_sum(salt, l->body.p, l->body.n) != l->r.body_sum))
+	if (meta > 0 && record_sum(salt, l->envelope.p, meta) != l->r.meta_sum)
+		l->r.flags |= RECORD_SPOILED_META;
+	if (l->body.n > 0 && record_sum(salt, l->body.p, l->body.n) != l->r.body_sum)
+		l->r.flags |= RECORD_SPOILED_BODY;
+	if ((l->r.flags & (RECORD_SPOILED_META | RECORD_SPOILED_BODY)) != 0)
 		msg_damage(d, m, "it is not what was written");
 }
 

@@ -29,7 +29,10 @@ enum {
 	RECORD_LAST = 1,    /* ends its batch */
 	RECORD_BIG = 2,     /* the body is the file big/<id>; body_len is its size */
 	RECORD_DERIVED = 4, /* a bounce: remembered after it is done, so it is never made twice */
-	RECORD_DAMAGED = 8, /* moved although its checksum was wrong: stays on hold */
+	RECORD_DAMAGED = 8, /* moved although it was damaged: stays on hold */
+	/* What was damaged when it was moved, and can never be whole again: the sums are of what was left. */
+	RECORD_SPOILED_META = 16,
+	RECORD_SPOILED_BODY = 32,
 };
 
 struct record {

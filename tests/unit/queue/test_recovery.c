@@ -201,27 +201,56 @@ a_flipped_body_is_held(void **state)
 	assert_int_equal(rig_messages(r), 2);
 }
 
-/* Of its lines nothing can be read; it must not vanish when its segment is emptied. */
+/* Changed at `at`, emptied into another segment, started anew, released: it must neither vanish nor be sent. */
 static void
-what_is_damaged_stays_when_it_is_moved(void **state)
+move_damaged(struct rig *r, long at, size_t n, bool hint)
 {
-	struct rig *r = *state;
-	char        name[64], hashes[200];
+	const struct store_filter damaged = {.status = STATUS_DAMAGED};
+	char                      name[64], hashes[200];
 
 	for (uint64_t i = 1; i <= 3; i++)
 		rig_put(r, i, "a.example", 2000);
-	rig_crash(r);
+	if (hint)
+		rig_close(r);
+	else
+		rig_crash(r);
 	rig_files(r, ".seg", name);
 	memset(hashes, '#', sizeof hashes);
-	rig_change_file(r, name, 64, hashes, 150);
+	rig_change_file(r, name, at, hashes, n);
 	r->slack_bytes = 1;
-	rig_open(r);
-	assert_int_equal(rig_list(r, &(struct store_filter){.status = STATUS_DAMAGED}), 1);
-	rig_turn(r, 500);
-	rig_crash(r);
-	rig_open(r);
-	assert_int_equal(rig_messages(r), 3);
-	assert_int_equal(rig_list(r, &(struct store_filter){.status = STATUS_DAMAGED}), 1);
+	for (int life = 0; life < 3; life++) {
+		rig_open(r);
+		rig_turn(r, 300);
+		assert_int_equal(rig_list(r, &damaged), 1);
+		assert_int_equal(rig_act(r, &damaged, ACT_RELEASE), STORE_OK);
+		assert_int_equal(r->count, 0);
+		assert_int_equal(rig_list(r, &damaged), 1);
+		assert_int_equal(rig_messages(r), 3);
+		rig_files(r, ".seg", name);
+		if (life < 2)
+			rig_crash(r);
+	}
+	assert_true(strncmp(name, "00000001", 8) > 0);
+	assert_int_equal(rig_lease(r, "a.example", 10), 2);
+	assert_int_equal(r->leases[0].id + r->leases[1].id, 5);
+}
+
+static void
+what_is_damaged_stays_so_when_it_is_moved(void **state)
+{
+	move_damaged(*state, 64, 150, false);
+}
+
+static void
+a_damaged_body_stays_so_when_it_is_moved(void **state)
+{
+	move_damaged(*state, 1000, 1, false);
+}
+
+static void
+damage_found_by_moving_stays(void **state)
+{
+	move_damaged(*state, 1000, 1, true);
 }
 
 static void
@@ -544,7 +573,9 @@ main(void)
 		CASE(a_tail_cut_anywhere_loses_only_the_last),
 		CASE(a_hole_in_acknowledged_mail_is_loud),
 		CASE(a_flipped_body_is_held),
-		CASE(what_is_damaged_stays_when_it_is_moved),
+		CASE(what_is_damaged_stays_so_when_it_is_moved),
+		CASE(a_damaged_body_stays_so_when_it_is_moved),
+		CASE(damage_found_by_moving_stays),
 		CASE(a_flipped_body_behind_a_hint_is_found_when_read),
 		CASE(a_lost_hint_costs_nothing),
 		CASE(a_missing_segment_is_loud),
