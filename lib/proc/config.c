@@ -48,6 +48,7 @@ finish(struct maker *m, struct buf *report)
 	conf_check(m);
 	if (report != NULL)
 		conf_report(m, report);
+	hash_free(&m->seen);
 	arena_free(&m->scratch);
 	if (m->errors == 0)
 		return c;

@@ -120,13 +120,14 @@ add_pattern(struct maker *m, const struct word *w, bool with_local, struct strs 
 {
 	struct buf b = BUF(1024);
 	bool       ok = pattern(m, w, with_local, &b);
+	size_t     at = list->n;
 
-	for (size_t i = 0; ok && i < list->n; i++) {
-		if (str_eq(list->v[i], buf_str(&b))) {
-			conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" stands here twice",
-			             S(w->text));
-			ok = false;
-		}
+	/* One list after the other grows. */
+	if (list->n == 0)
+		m->patterns++;
+	if (ok && conf_seen(m, CONF_SEEN_PATTERNS + m->patterns, buf_str(&b), &at)) {
+		conf_problem(m, CONF_ERROR, w->at, "\"%.*s\" stands here twice", S(w->text));
+		ok = false;
 	}
 	if (ok)
 		conf_add_str(m, list, buf_str(&b));
@@ -209,19 +210,17 @@ parse_user(struct maker *m, const struct row *row, void *base UNUSED, struct wor
 {
 	struct config    *c = m->c;
 	struct user_conf *u;
+	size_t            at = c->n_user;
 
 	if (str_find(words[0].text, ':') >= 0 || words[0].text.n == 0) {
 		conf_problem(m, CONF_ERROR, words[0].at, "\"%.*s\" is no user name",
 		             S(words[0].text));
 		return;
 	}
-	for (size_t i = 0; i < c->n_user; i++) {
-		if (str_eq(c->user[i].name, words[0].text)) {
-			conf_problem(m, CONF_ERROR, words[0].at,
-			             "user %.*s has a block already (line %u)", S(words[0].text),
-			             c->user[i].origin.line);
-			return;
-		}
+	if (conf_seen(m, CONF_SEEN_USERS, words[0].text, &at)) {
+		conf_problem(m, CONF_ERROR, words[0].at, "user %.*s has a block already (line %u)",
+		             S(words[0].text), c->user[at].origin.line);
+		return;
 	}
 	c->user = arena_more(&m->full->arena, c->user, c->n_user, sizeof *c->user);
 	u = &c->user[c->n_user++];

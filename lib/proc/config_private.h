@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "lib/proc/config.h"
+#include "lib/util/hash.h"
 
 enum {
 	CONF_WORD_MAX = 64 * 1024,        /* one value in a file or variable */
@@ -128,6 +129,8 @@ struct maker {
 	bool               carried; /* from config_render(): values are trusted, contents come along */
 	bool               looks;   /* what may not be read is left out */
 	bool               trust_doubtful; /* a network was not understood */
+	struct hash        seen;    /* conf_seen() */
+	uint64_t           patterns; /* number of the list that grows */
 	const struct node *node;    /* in work */
 };
 
@@ -225,6 +228,14 @@ void   conf_block_defaults(struct maker *m, const struct row *rows, void *base);
 /* ---- values ---- */
 
 uint64_t     conf_memory_default(void); /* half of what the machine or the control group has */
+
+/*
+ * True if `key` was given before in this set (a number of CONF_SEEN_*, or any above); *index is what was given with it then.
+ * Searching lists for each new element would take the square of their length.
+ */
+enum { CONF_SEEN_USERS, CONF_SEEN_NETS, CONF_SEEN_PATTERNS };
+bool         conf_seen(struct maker *m, uint64_t set, struct str key, size_t *index);
+
 struct place conf_place(const struct maker *m, const struct origin *o); /* of an element made earlier */
 struct origin conf_origin(struct maker *m, const struct word *w); /* of the directive in work, at word `w` (or NULL) */
 struct str   conf_copy(struct maker *m, struct str s);

@@ -17,25 +17,22 @@ word_name(const void *arg UNUSED, size_t i)
 	return words_of_trust[i];
 }
 
-static bool
-same(const struct cidr *a, const struct cidr *b)
-{
-	return a->bits == b->bits && addr_equal(a->addr, b->addr);
-}
-
 static void
 add(struct maker *m, const struct word *w, struct cidr net)
 {
 	struct config     *c = m->c;
 	struct trust_conf *t;
+	struct buf         key = BUF(64);
+	size_t             at = c->n_trusts;
+	bool               seen;
 
-	for (size_t i = 0; i < c->n_trusts; i++) {
-		if (same(&c->trusts[i].net, &net)) {
-			conf_problem(m, CONF_ERROR, w->at,
-			             "this network is trusted already (line %u)",
-			             c->trusts[i].origin.line);
-			return;
-		}
+	cidr_format(&key, &net);
+	seen = conf_seen(m, CONF_SEEN_NETS, buf_str(&key), &at);
+	buf_free(&key);
+	if (seen) {
+		conf_problem(m, CONF_ERROR, w->at, "this network is trusted already (line %u)",
+		             c->trusts[at].origin.line);
+		return;
 	}
 	c->trusts = arena_more(&m->full->arena, c->trusts, c->n_trusts, sizeof *c->trusts);
 	t = &c->trusts[c->n_trusts++];

@@ -127,6 +127,34 @@ conf_copy(struct maker *m, struct str s)
 	return arena_str(&m->full->arena, s);
 }
 
+struct seen {
+	struct hash_node node;
+	uint64_t         set;
+	struct str       key;
+	size_t           index;
+};
+
+bool
+conf_seen(struct maker *m, uint64_t set, struct str key, size_t *index)
+{
+	uint64_t     value = hash_str(key) + set;
+	struct seen *s;
+
+	for (struct hash_node *n = hash_first(&m->seen, value); n != NULL; n = hash_more(n)) {
+		s = CONTAINER(n, struct seen, node);
+		if (s->set == set && str_eq(s->key, key)) {
+			*index = s->index;
+			return true;
+		}
+	}
+	s = arena_zero(&m->scratch, sizeof *s);
+	s->set = set;
+	s->key = arena_str(&m->scratch, key);
+	s->index = *index;
+	hash_put(&m->seen, &s->node, value);
+	return false;
+}
+
 void
 conf_add_str(struct maker *m, struct strs *list, struct str s)
 {
