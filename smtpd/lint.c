@@ -251,7 +251,7 @@ static const struct row rows[LINT_RULES] = {
 	[LINT_RECEIVED_COUNT] = {"received-count", LINT_REJECT, true, received_count,
 		"there are over 100 Received fields: the message goes in circles"},
 	[LINT_RECEIVED_MANY] = {"received-many", LINT_WARN, false, received_many,
-		"there are 25 Received fields or more, which some receivers take for a loop"},
+		"there are 25 Received fields or more: Mimecast takes that for a loop, Gmail does from 50 on"},
 	[LINT_DATE_SKEW] = {"date-skew", LINT_WARN, false, NULL,
 		"Date is no date, or more than a day away from now"},
 	[LINT_MSGID_SYNTAX] = {"msgid-syntax", LINT_WARN, false, NULL,

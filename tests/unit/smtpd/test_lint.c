@@ -57,6 +57,7 @@ static const struct row {
 	{WHOLE "Subject: t\r\n\r\n", 0, "duplicate-field", "duplicate-field", "duplicate-field", NULL},
 	{WHOLE "to: t@x.example\r\n\r\n", 0, "duplicate-field", "duplicate-field", "duplicate-field", NULL},
 	{WHOLE "MIME-Version: 1.0\r\nContent-Type: a/b\r\nCONTENT-TYPE: a/c\r\n\r\n", 0, "duplicate-field", "duplicate-field", "duplicate-field", NULL},
+	{WHOLE "Content-MD5: a\r\nContent-md5: a\r\n\r\n", 0, "duplicate-field", "duplicate-field", "duplicate-field", NULL},
 	{WHOLE "Sender: a@example.com\r\nSender: a@example.com\r\n\r\n", 0, "duplicate-field", "duplicate-field", "duplicate-field", NULL},
 	{WHOLE "X-Mine: 1\r\nX-Mine: 2\r\nReceived: a\r\nReceived: b\r\n\r\n", 0, "", NULL, NULL, NULL},
 	{WHOLE "\r\na\nb\r\n", 0, "bare-lf", "bare-lf", "bare-lf", "bare-lf"},
