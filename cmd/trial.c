@@ -185,16 +185,22 @@ static void
 tell_keyless(struct trial *t)
 {
 	struct buf folder = BUF(WHY_MAX);
+	bool       folder_is_closed;
 
 	buf_add(&folder, t->config->state);
 	buf_addz(&folder, "/dkim");
+	folder_is_closed = access(buf_z(&folder), R_OK | X_OK) != 0 && errno == EACCES;
 	if (!t->config->dkim_sign)
 		buf_addz(&t->unsigned_why, "dkim-sign is off");
-	else if (access(buf_z(&folder), R_OK | X_OK) != 0 && errno == EACCES)
+	else if (folder_is_closed)
 		buf_addf(&t->unsigned_why, "the keys in %s may not be read by this account",
 		         buf_z(&folder));
 	else
 		buf_addz(&t->unsigned_why, "no key fits the domain in From");
+	/* What cannot be seen is no finding. */
+	if (folder_is_closed)
+		t->message->fix.verdict.found &=
+			~(LINT_BIT(LINT_FROM_NO_KEY) | LINT_BIT(LINT_UNSUBSCRIBE_UNSIGNED));
 	buf_free(&folder);
 }
 

@@ -12,7 +12,7 @@ import tempfile
 
 import dkim
 import verify
-from house import TOP, Postern
+from house import BIN, TOP, Postern, Skip
 from world import SENDER, letter, mx_zone, world
 
 KEYS = f"{TOP}/tests/corpus/keys"
@@ -144,5 +144,34 @@ def test_selector_template():
         assert made(HOST + "dkim-selector k%Y-%h") == [f"k{month[:4]}-mail", f"k{month[:4]}-maile"]
         assert made("hostname bücher.sender.example\ndomains sender.example\ndkim-selector %h")[0] == "xn--bcher-kva"
         assert "makes no selector" in made(HOST + "dkim-selector %x", 78)
+    finally:
+        p.close()
+
+
+def test_who_may_not_read_the_keys():
+    """an ordinary user gets the findings of `lint`, and is told why there is no signature; `check` still calls it an error"""
+    if os.geteuid() != 0:
+        raise Skip("not root")
+    p = Postern(HOST)
+    try:
+        p.run("dkim", "new", "sender.example", check=0)
+        os.chmod(p.dir, 0o755)
+        with open(f"{p.dir}/a.eml", "wb") as f:
+            f.write(letter().replace(b"Subject", b"X-Subject"))
+
+        def run(*args):
+            return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BIN, *args[:1], "-c", p.conf, *args[1:]],
+                                  capture_output=True, text=True, env=p.env)
+        for mode, words in ((0o700, "state/dkim may not be read by this account"), (0o755, ".pem may not be read by this account")):
+            for folder in (f"{p.dir}/state", f"{p.dir}/state/dkim", f"{p.dir}/state/dkim/sender.example"):
+                os.chmod(folder, mode)
+            r = run("lint", "--json", f"{p.dir}/a.eml")
+            answer = json.loads(r.stdout)
+            assert r.returncode == 0 and [f["rule"] for f in answer["findings"]] == ["subject-missing"], r
+            assert answer["signature"] == "" and words in answer["unsigned_why"], answer
+            r = run("dkim", "test", f"{p.dir}/a.eml")
+            assert r.returncode == 1 and words in r.stderr, r
+        r = run("check")
+        assert r.returncode == 78 and "Permission denied" in r.stdout + r.stderr, r
     finally:
         p.close()
