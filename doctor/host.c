@@ -52,12 +52,14 @@ check_src_public(struct exam *e, const struct subject *s, struct finding *f)
 		finding_see(f, buf_str(&ip));
 		finding_say(f, CHECK_WARN, "a private address; the world sees %s instead",
 		            buf_z(&ip));
-		finding_fix(f, "Name the public address: postern doctor --source %s", buf_z(&ip));
+		finding_fix(f, "Say `outbound { public-ip %s }` in the configuration.", buf_z(&ip));
 		buf_free(&ip);
 	} else {
 		finding_say(f, CHECK_WARN,
 		            "a private address: the one the world sees is not known");
-		finding_fix(f, "Name the public address: postern doctor --source IP");
+		finding_fix(
+			f,
+			"Say `outbound { public-ip IP }` in the configuration, or ask with postern doctor --source IP");
 	}
 }
 

@@ -222,7 +222,9 @@ session_end(struct session *s, struct reply r)
 	if (s->phase == PHASE_END)
 		return;
 	session_say(s, r);
-	if (s->stream != NULL)
+	if (s->stream != NULL && r.code == 221)
+		stream_dismiss(s->stream);
+	else if (s->stream != NULL)
 		stream_finish(s->stream);
 	s->stream = NULL;
 	close_soon(s);
