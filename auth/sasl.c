@@ -8,6 +8,7 @@
 
 #include "auth/password.h"
 #include "auth/users.h"
+#include "lib/net/digest.h"
 #include "lib/util/mem.h"
 
 struct sasl {
@@ -258,6 +259,7 @@ exchange_create(struct sasl *s, unsigned tls_bits, struct str binding)
 	struct exchange *x = mem_zero(sizeof *x);
 	const char *list;
 
+	digest_prepare(); /* SCRAM's plugin does digests of its own */
 	x->sasl = s;
 	x->checkpass[0] = callback(SASL_CB_SERVER_USERDB_CHECKPASS, FN(check_password), x);
 	x->checkpass[1] = callback(SASL_CB_LIST_END, NULL, NULL);

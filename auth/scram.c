@@ -6,6 +6,7 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
+#include "lib/net/digest.h"
 #include "lib/util/encode.h"
 #include "lib/util/mem.h"
 
@@ -67,6 +68,7 @@ scram_hmac(uint8_t out[SCRAM_KEY], struct str key, struct str text)
 {
 	unsigned n = SCRAM_KEY;
 
+	digest_prepare();
 	return HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)text.p, text.n, out,
 	           &n) != NULL &&
 	       n == SCRAM_KEY;
@@ -94,6 +96,7 @@ scram_derive(struct scram *s, struct str password, struct str salt, unsigned ite
 
 	if (salt.n == 0 || salt.n > sizeof s->salt || password.n > 1024 || iterations == 0)
 		return false;
+	digest_prepare();
 	s->iterations = iterations;
 	s->salt_n = salt.n;
 	memcpy(s->salt, salt.p, salt.n);

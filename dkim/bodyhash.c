@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/net/digest.h"
 #include "lib/util/encode.h"
 #include "lib/util/mem.h"
 
@@ -64,6 +65,7 @@ bodyhash_create(enum canon canon)
 {
 	struct bodyhash *h = mem_zero(sizeof *h);
 
+	digest_prepare();
 	h->sha = EVP_MD_CTX_new();
 	if (h->sha == NULL)
 		abort();

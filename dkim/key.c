@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 
+#include "lib/net/digest.h"
 #include "lib/util/encode.h"
 #include "lib/util/mem.h"
 
@@ -144,6 +145,7 @@ fail:
 struct key *
 key_load(struct str pem, struct buf *why)
 {
+	digest_prepare();
 	return create(decode(pem), why);
 }
 

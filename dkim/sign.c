@@ -7,6 +7,7 @@
 
 #include "dkim/canon.h"
 #include "dkim/fields.h"
+#include "lib/net/digest.h"
 #include "lib/proc/config.h"
 #include "lib/util/encode.h"
 #include "lib/util/mem.h"
@@ -190,6 +191,7 @@ dkim_sign_start(struct str head, const struct dkim_conf *conf, struct str body_h
 
 	if (conf->n_keys == 0 || !is_body_hash(body_hash))
 		return NULL;
+	digest_prepare();
 	s = mem_zero(sizeof *s);
 	s->domain = str_dup(conf->domain);
 	s->parts = mem_array(conf->n_keys, sizeof *s->parts);
