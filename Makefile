@@ -7,6 +7,7 @@
 #   make install    DESTDIR PREFIX make lint     the style checks alone
 #   make bench      ARGS=--quick   make clang    build with clang, warnings are errors
 #   make fuzz       SECONDS=60     make soak     the long form of the crash tests
+#   make valgrind   unit tests     make analyse  clang-tidy and cppcheck
 #   make clean
 
 PREFIX  ?= /usr/local
@@ -17,6 +18,7 @@ ASAN    := build/asan
 BENCH   := build/speed
 CLANG   := build/clang
 FUZZ    := build/fuzz
+VALGRIND := build/valgrind
 
 FAST     := --buildtype=release -Ddebug=true
 SANITIZE := -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true
@@ -25,7 +27,7 @@ STRICT   := -Dtests=enabled --werror
 # What a command says is shown only if it fails.
 quiet = said=$$($(1) 2>&1) || { echo "$$said"; exit 1; }
 
-.PHONY: all run test asan lint clang bench fuzz soak install clean prepare prepare-test
+.PHONY: all run test asan lint clang bench fuzz valgrind analyse soak install clean prepare prepare-test prepare-fuzz prepare-analyse
 .NOTPARALLEL:
 
 all: $(RELEASE)/build.ninja
@@ -51,9 +53,16 @@ bench: prepare-test $(BENCH)/build.ninja
 	@tests/peers
 	@tests/bench/run $(BENCH) $(ARGS)
 
-fuzz: prepare-test $(FUZZ)/build.ninja
+fuzz: prepare-fuzz $(FUZZ)/build.ninja
 	@ninja -C $(FUZZ) --quiet
 	@tests/fuzz/run $(FUZZ) $(SECONDS)
+
+valgrind: prepare-analyse $(VALGRIND)/build.ninja
+	@tests/valgrind $(VALGRIND) $(ARGS)
+
+analyse: prepare-analyse $(CLANG)/build.ninja
+	@ninja -C $(CLANG) --quiet
+	@tests/analyse $(CLANG)
 
 soak: prepare-test $(BENCH)/build.ninja
 	@ninja -C $(BENCH) --quiet
@@ -72,6 +81,12 @@ prepare:
 prepare-test:
 	@etc/prepare test
 
+prepare-fuzz:
+	@etc/prepare fuzz
+
+prepare-analyse:
+	@etc/prepare analyse
+
 $(RELEASE)/build.ninja:
 	@$(call quiet,meson setup $(RELEASE) $(FAST) -Dtests=disabled --prefix=$(PREFIX))
 
@@ -86,6 +101,9 @@ $(ASAN)/build.ninja:
 
 $(CLANG)/build.ninja:
 	@$(call quiet,CC=clang-14 meson setup $(CLANG) $(STRICT))
+
+$(VALGRIND)/build.ninja:
+	@$(call quiet,meson setup $(VALGRIND) $(STRICT) -Doptimization=1 -Ddebug=true)
 
 $(FUZZ)/build.ninja:
 	@$(call quiet,CC=clang-14 meson setup $(FUZZ) $(STRICT) $(SANITIZE) -Dfuzz=true)

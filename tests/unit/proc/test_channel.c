@@ -15,7 +15,7 @@
 #include "lib/net/loop.h"
 #include "lib/proc/channel.h"
 
-enum { TURN_MS = 3000, LOG_MAX = 64 * 1024 };
+enum { TURN_MS = 30 * 1000, LOG_MAX = 64 * 1024 };
 
 /* Two roles in one process; what one hears is written into a text. */
 struct side {
