@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "lib/proc/config.h"
+#include "lib/proc/memory.h"
 #include "lib/proc/supervise.h"
 #include "lib/util/log.h"
 
@@ -52,6 +53,7 @@ cmd_run(struct cmd *c)
 	struct buf               report = BUF(REPORT_MAX);
 	bool                     good;
 
+	memory_openssl_wipes();
 	o.config_file = c->config_file;
 	o.pidfile = cmd_option(c, "--pidfile");
 	if (!cmd_end(c))

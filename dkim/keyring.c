@@ -22,6 +22,7 @@ struct dkim_entry {
 struct tls_entry {
 	struct held_tls_key held;
 	char               *whose;
+	bool                past; /* no longer configured */
 };
 
 struct keyring {
@@ -147,17 +148,34 @@ hold_tls(struct keyring *r, const struct tls_conf *conf, const struct keyring *o
 	buf_free(&why);
 }
 
+static void
+take_past(struct keyring *r, struct keyring *old)
+{
+	for (size_t i = 0; i < old->n_tls; i++) {
+		struct tls_entry *e = &old->tls[i];
+
+		if (e->past || keyring_find_tls(r, tls_key_id(e->held.key)) != NULL)
+			continue;
+		r->tls[r->n_tls] = *e;
+		r->tls[r->n_tls++].past = true;
+		*e = old->tls[--old->n_tls];
+		i--;
+	}
+}
+
 struct keyring *
-keyring_create(const struct config *c, const struct keyring *old)
+keyring_create(const struct config *c, struct keyring *old)
 {
 	struct keyring *r = mem_zero(sizeof *r);
 
 	for (size_t i = 0; i < c->n_dkim; i++)
 		for (size_t k = 0; k < c->dkim[i].n_keys; k++)
 			hold(r, c->dkim[i].domain, &c->dkim[i].keys[k], old);
-	r->tls = mem_array(c->n_tls, sizeof *r->tls);
+	r->tls = mem_array(c->n_tls + (old == NULL ? 0 : old->n_tls), sizeof *r->tls);
 	for (size_t i = 0; i < c->n_tls; i++)
 		hold_tls(r, &c->tls[i], old);
+	if (old != NULL)
+		take_past(r, old);
 	return r;
 }
 

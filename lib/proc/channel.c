@@ -29,7 +29,7 @@ enum {
 
 /*
  * Output is a list of chunks: many frames without a descriptor, or one frame
- * with one. A chunk with a descriptor is sent by a call of its own, so that the
+ * with one, or with secrets. A chunk with a descriptor is sent by a call of its own, so that the
  * order of descriptors is the order of their frames.
  */
 struct chunk {
@@ -37,6 +37,7 @@ struct chunk {
 	struct buf  b;
 	size_t      sent;
 	int         fd;
+	bool        secret; /* keys and passwords: by itself, and wiped */
 };
 
 struct channel {
@@ -66,6 +67,8 @@ drop_chunk(struct channel *c, struct chunk *k)
 	c->unsent -= k->b.n - k->sent;
 	if (k->fd >= 0)
 		close(k->fd);
+	if (k->secret)
+		mem_wipe(k->b.p, k->b.cap);
 	buf_free(&k->b);
 	free(k);
 }
@@ -226,18 +229,20 @@ flush(void *arg)
 
 /* Room for a frame of `n` octets: in the last chunk, or in a new one. */
 static struct chunk *
-chunk_for(struct channel *c, size_t n, int fd)
+chunk_for(struct channel *c, size_t n, int fd, bool secret)
 {
 	struct chunk *last = c->out.n > 0 ? CONTAINER(c->out.head.prev, struct chunk, link) : NULL;
 	struct chunk *k;
 
-	if (fd < 0 && last != NULL && last->fd < 0 && last->b.n + n <= CHUNK)
+	if (fd < 0 && !secret && last != NULL && last->fd < 0 && !last->secret &&
+	    last->b.n + n <= CHUNK)
 		return last;
 	k = mem_zero(sizeof *k);
 	buf_init(&k->b, n > CHUNK ? n : CHUNK);
 	k->fd = fd;
+	k->secret = secret;
 	/* The second chunk means that there is traffic: take the memory at once, not by doubling. */
-	(void)buf_room(&k->b, fd < 0 && last != NULL && n < CHUNK ? CHUNK : n);
+	(void)buf_room(&k->b, fd < 0 && !secret && last != NULL && n < CHUNK ? CHUNK : n);
 	list_push(&c->out, &k->link);
 	return k;
 }
@@ -257,7 +262,7 @@ channel_send(struct channel *c, enum wire_id id, const void *msg, int fd)
 			close(fd);
 		return;
 	}
-	k = chunk_for(c, HEADER + n, fd);
+	k = chunk_for(c, HEADER + n, fd, id == WIRE_CONFIG);
 	wire_head_add(&k->b, (struct wire_head){n, id, fd >= 0 ? WITH_FD : 0});
 	wire_encode(&k->b, id, msg);
 	assert(!k->b.over);

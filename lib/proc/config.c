@@ -131,6 +131,26 @@ config_refresh(const struct config *c, struct buf *report)
 	return next;
 }
 
+/* The text lies in the arena, which is ours, and nobody else's until the first reference is given. */
+static void
+forget(struct str *text)
+{
+	if (text->n > 0)
+		mem_wipe((void *)(uintptr_t)text->p, text->n);
+	*text = STR_NONE;
+}
+
+void
+config_forget_keys(struct config *c)
+{
+	full_of(c)->forgotten = true;
+	for (size_t i = 0; i < c->n_tls; i++)
+		forget(&c->tls[i].key_pem);
+	for (size_t i = 0; i < c->n_dkim; i++)
+		for (size_t k = 0; k < c->dkim[i].n_keys; k++)
+			forget(&c->dkim[i].keys[k].pem);
+}
+
 struct config *
 config_ref(struct config *c)
 {

@@ -205,6 +205,12 @@ void           config_unref(struct config *c); /* NULL is allowed */
 void           config_render(const struct config *c, enum role_id role, struct buf *out);
 struct config *config_read(struct str rendered, unsigned generation);
 
+/*
+ * Private keys (DKIM, certificates) leave the memory of this process: the texts are wiped, and config_render()
+ * for keyd reads the files again. One that is no longer usable then is rendered empty, and keyd says so.
+ */
+void config_forget_keys(struct config *c);
+
 /* One line about a directive, and the names of all of them in the order of the table; NULL if there is none. */
 const char *config_help(const char *name);
 const char *config_directive(size_t i);

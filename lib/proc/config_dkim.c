@@ -122,6 +122,20 @@ sees_half(enum role_id role)
 	return role == ROLE_DELIVERY || role == ROLE_DOCTOR || role == ROLE_SUPERVISOR;
 }
 
+/* Another file may be there by now. What is no key any more must not end keyd. */
+static void
+put_again(struct buf *out, struct str path)
+{
+	struct buf    pem = {0}, why = BUF(1024);
+	enum key_type type;
+	unsigned      bits;
+	bool ok = conf_key_again(path, &pem) && conf_key_check(buf_str(&pem), &type, &bits, &why);
+
+	conf_put_data(out, ok ? buf_str(&pem) : STR_NONE);
+	buf_free(&pem);
+	buf_free(&why);
+}
+
 static bool
 format_key(struct view *v, const struct row *row UNUSED, const void *base, size_t i)
 {
@@ -139,7 +153,9 @@ format_key(struct view *v, const struct row *row UNUSED, const void *base, size_
 		conf_put_word(v->out, k->half);
 	else
 		buf_addz(v->out, " -");
-	if (v->role == ROLE_KEYD || v->role == ROLE_SUPERVISOR)
+	if (v->role == ROLE_KEYD && v->full->forgotten)
+		put_again(v->out, k->path);
+	else if (v->role == ROLE_KEYD || v->role == ROLE_SUPERVISOR)
 		conf_put_data(v->out, k->pem);
 	return true;
 }

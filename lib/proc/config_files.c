@@ -10,6 +10,8 @@
 #include "lib/proc/config_private.h"
 #include "lib/util/mem.h"
 
+enum { PIECE = 4096 };
+
 /* Enough to see that a file is another, or has been written to. */
 struct signature {
 	dev_t           dev;
@@ -135,12 +137,12 @@ static int
 read_all(int fd, struct buf *b)
 {
 	for (;;) {
-		char   *room = buf_room(b, 4096);
+		char   *room = buf_room(b, PIECE);
 		ssize_t got;
 
 		if (room == NULL)
 			return EFBIG;
-		got = read(fd, room, 4096);
+		got = read(fd, room, PIECE);
 		if (got < 0 && errno != EINTR)
 			return errno;
 		if (got == 0)
@@ -154,7 +156,7 @@ static int
 load(struct maker *m, enum file_kind kind, const struct word *w, struct file *f)
 {
 	/* buf_room() asks for a whole piece, so the last one may stand over the limit. */
-	struct buf b = BUF(kinds[kind].limit + 4096);
+	struct buf b = {.limit = kinds[kind].limit + PIECE, .secret = kinds[kind].secret};
 	int fd = open(w->text.p, O_RDONLY | O_CLOEXEC | (kind == FILE_CONFIG ? 0 : O_NONBLOCK));
 	struct stat st;
 	int         error = 0;
@@ -176,8 +178,6 @@ load(struct maker *m, enum file_kind kind, const struct word *w, struct file *f)
 	}
 	if (fd >= 0)
 		close(fd);
-	if (b.p != NULL)
-		mem_wipe(b.p, b.cap);
 	buf_free(&b);
 	return error;
 }
@@ -206,4 +206,23 @@ conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct fil
 		             w->at, "cannot read %.*s: %s", S(w->text),
 		             strerror(error));
 	return error == 0;
+}
+
+bool
+conf_key_again(struct str path, struct buf *out)
+{
+	char       *z = str_dup(path);
+	int         fd = open(z, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	bool        ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	          (st.st_mode & S_IWOTH) == 0 && (uint64_t)st.st_size <= kinds[FILE_KEY].limit;
+
+	if (ok) {
+		*out = SECRET(kinds[FILE_KEY].limit + PIECE);
+		ok = read_all(fd, out) == 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(z);
+	return ok;
 }

@@ -113,6 +113,7 @@ struct full {
 	struct config  c;
 	struct arena   arena;
 	struct tree   *tree; /* NULL in roles */
+	bool           forgotten; /* the texts of private keys are only in their files */
 	struct origin *origins; /* of each row of the table */
 };
 
@@ -269,6 +270,8 @@ struct file {
 bool conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct file *f);
 /* How bad it is that a file other than a configuration cannot be read. */
 enum severity conf_unreadable(const struct maker *m, int error);
+/* A key's file again, when the configuration is in force, into a buffer that is made here. False: it cannot be read. */
+bool conf_key_again(struct str path, struct buf *out);
 /* Remember whose the file at w->text is; judged when `user-account` is known. */
 void conf_owner_note(struct maker *m, const struct word *w, uid_t owner);
 void conf_owner_check(struct maker *m);

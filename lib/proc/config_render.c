@@ -43,7 +43,7 @@ config_render(const struct config *c, enum role_id role, struct buf *out)
 
 	for (const struct row *r = conf_rows; r->name != NULL; r++) {
 		for (size_t i = 0; sees(r, role); i++) {
-			struct buf line = BUF(WIRE_CONFIG_MAX);
+			struct buf line = SECRET(WIRE_CONFIG_MAX);
 			bool       more;
 
 			v.out = &line;
@@ -55,8 +55,6 @@ config_render(const struct config *c, enum role_id role, struct buf *out)
 				put_origin(out, &v.origin);
 				buf_add(out, buf_str(&line));
 			}
-			if (line.p != NULL)
-				mem_wipe(line.p, line.cap);
 			buf_free(&line);
 			if (!more)
 				break;

@@ -4,7 +4,7 @@
 #include "lib/proc/config_private.h"
 #include "lib/util/time.h"
 
-enum { WARN_DAYS = 14 };
+enum { WARN_DAYS = 14, NAMES_MAX = 64 * 1024 };
 
 #define DAY_MS INT64_C(86400000)
 
@@ -82,6 +82,23 @@ parse_tls(struct maker *m, const struct row *row UNUSED, void *base UNUSED, stru
 	c->tls[c->n_tls++] = t;
 }
 
+/* Another file may be there by now: with a new certificate, which will be noticed soon, or no key at all. */
+static void
+put_again(struct buf *out, const struct tls_conf *t)
+{
+	struct buf      pem = {0}, names = BUF(NAMES_MAX), why = BUF(1024);
+	struct tls_pair pair = {.cert_pem = t->cert_pem};
+	int64_t         not_after_ms;
+	bool            ok = conf_key_again(t->key_path, &pem);
+
+	pair.key_pem = buf_str(&pem);
+	ok = ok && tls_pair_check(&pair, &not_after_ms, &names, &why);
+	conf_put_data(out, ok ? buf_str(&pem) : STR_NONE);
+	buf_free(&pem);
+	buf_free(&names);
+	buf_free(&why);
+}
+
 static bool
 format_tls(struct view *v, const struct row *row UNUSED, const void *base, size_t i)
 {
@@ -95,7 +112,9 @@ format_tls(struct view *v, const struct row *row UNUSED, const void *base, size_
 	if (!v->show && v->role != ROLE_KEYD)
 		conf_put_data(v->out, t->cert_pem);
 	conf_put_word(v->out, t->key_path);
-	if (!v->show && v->role != ROLE_SMTPD)
+	if (!v->show && v->role == ROLE_KEYD && v->full->forgotten)
+		put_again(v->out, t);
+	else if (!v->show && v->role != ROLE_SMTPD)
 		conf_put_data(v->out, t->key_pem);
 	return true;
 }

@@ -103,7 +103,7 @@ conf_put_data(struct buf *out, struct str content)
 bool
 conf_get_data(struct maker *m, const struct word *words, size_t n, size_t *i, struct str *content)
 {
-	struct buf b = BUF(WIRE_CONFIG_MAX);
+	struct buf b = SECRET(WIRE_CONFIG_MAX);
 	struct str data;
 
 	if (!m->carried || *i >= n || !str_starts(words[*i].text, STR("data:")))
@@ -113,8 +113,6 @@ conf_get_data(struct maker *m, const struct word *words, size_t n, size_t *i, st
 		conf_problem(m, CONF_ERROR, words[*i - 1].at, "damaged content");
 	else
 		*content = conf_copy(m, buf_str(&b));
-	if (b.p != NULL)
-		mem_wipe(b.p, b.cap);
 	buf_free(&b);
 	return true;
 }

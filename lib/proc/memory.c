@@ -2,8 +2,13 @@
 #include "lib/proc/memory.h"
 
 #include <fcntl.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "lib/util/mem.h"
 #include "lib/util/str.h"
 
 int
@@ -27,4 +32,38 @@ memory_pss_kib(int fd, uint64_t *kib)
 		return str_number(str_word(&line), UINT32_MAX, kib);
 	}
 	return false;
+}
+
+static void
+wipe_and_free(void *p, const char *file UNUSED, int line UNUSED)
+{
+	if (p != NULL)
+		mem_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+wipe_and_move(void *p, size_t size, const char *file, int line)
+{
+	size_t had = p == NULL ? 0 : malloc_usable_size(p);
+	void  *q = size == 0 ? NULL : malloc(size);
+
+	if (size != 0 && q == NULL)
+		return NULL;
+	if (had > 0 && q != NULL)
+		memcpy(q, p, had < size ? had : size);
+	wipe_and_free(p, file, line);
+	return q;
+}
+
+static void *
+get(size_t size, const char *file UNUSED, int line UNUSED)
+{
+	return size == 0 ? NULL : malloc(size);
+}
+
+void
+memory_openssl_wipes(void)
+{
+	(void)CRYPTO_set_mem_functions(get, wipe_and_move, wipe_and_free);
 }

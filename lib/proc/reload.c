@@ -85,6 +85,7 @@ adopt(struct supervise *s, struct config *next, const char *reason, struct buf *
 	config_unref(s->config);
 	s->config = next;
 	next->generation = ++s->generation;
+	config_forget_keys(next);
 	log_setup("supervisor", next->log_json ? LOG_JSON : LOG_LOGFMT, next->debug);
 	for (struct member *m = crew_next(s->crew, NULL); m != NULL; m = crew_next(s->crew, m)) {
 		supervise_send_config(s, m);

@@ -54,7 +54,7 @@ static const struct {
 void
 supervise_send_config(const struct supervise *s, struct member *m)
 {
-	struct buf text = BUF(WIRE_CONFIG_MAX - 64);
+	struct buf text = SECRET(WIRE_CONFIG_MAX - 64);
 
 	config_render(s->config, m->id, &text);
 	if (text.over)
@@ -62,7 +62,6 @@ supervise_send_config(const struct supervise *s, struct member *m)
 	else if (m->up != NULL)
 		channel_send(m->up, WIRE_CONFIG,
 		             &(struct wire_config){s->generation, buf_str(&text)}, -1);
-	mem_wipe(text.p, text.cap);
 	buf_free(&text);
 }
 
@@ -448,6 +447,7 @@ supervise_run(const struct supervise_options *o)
 	struct buf why = BUF(4096);
 
 	s.first = config_ref(o->config);
+	config_forget_keys(s.config);
 	s.generation = s.config->generation = 1;
 	s.started_ms = time_mono_ms();
 	s.loop = loop_create();
@@ -455,7 +455,7 @@ supervise_run(const struct supervise_options *o)
 	buf_init(&s.last_problem, REPORT_MAX);
 	buf_init(&s.restart_note, 256);
 	buf_init(&s.warnings, REPORT_MAX);
-	/* It reads the keys' files for keyd. */
+	/* It reads the keys' files for keyd, and has its passwords for the others. */
 	if (sandbox_hide(&why) && open_places(&s, &why)) {
 		run(&s);
 	} else {

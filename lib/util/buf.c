@@ -39,6 +39,21 @@ grown(const struct buf *b, size_t need)
 	return cap > most && most >= need ? most : cap;
 }
 
+/* What realloc() does, but wipe what is left behind. */
+static void
+move(struct buf *b, size_t cap)
+{
+	char *p = mem_zero(cap);
+
+	if (b->p != NULL) {
+		memcpy(p, b->p, b->n);
+		mem_wipe(b->p, b->cap);
+		free(b->p);
+	}
+	b->p = p;
+	b->cap = cap;
+}
+
 /* Let `extra` more octets fit behind the text; limits are the caller's matter. */
 static void
 make_room(struct buf *b, size_t extra)
@@ -52,8 +67,10 @@ make_room(struct buf *b, size_t extra)
 		return;
 	}
 	to_front(b);
-	b->cap = grown(b, need);
-	b->p = mem_resize(b->p, b->cap, 1);
+	if (b->secret)
+		move(b, grown(b, need));
+	else
+		b->p = mem_resize(b->p, b->cap = grown(b, need), 1);
 }
 
 static bool
@@ -74,9 +91,11 @@ buf_init(struct buf *b, size_t limit)
 void
 buf_free(struct buf *b)
 {
+	if (b->p != NULL && b->secret)
+		mem_wipe(b->p - b->skipped, b->cap);
 	if (b->p != NULL)
 		free(b->p - b->skipped);
-	*b = BUF(b->limit);
+	*b = (struct buf){.limit = b->limit, .secret = b->secret};
 }
 
 void

@@ -20,9 +20,11 @@ struct buf {
 	size_t limit;
 	size_t skipped; /* private: octets before p that were dropped */
 	bool   over;
+	bool   secret; /* nothing of it stays behind where it grows or ends */
 };
 
-#define BUF(limit_bytes) ((struct buf){.limit = (limit_bytes)})
+#define BUF(limit_bytes)    ((struct buf){.limit = (limit_bytes)})
+#define SECRET(limit_bytes) ((struct buf){.limit = (limit_bytes), .secret = true})
 
 void        buf_init(struct buf *b, size_t limit);
 void        buf_free(struct buf *b);      /* also resets: the limit stays */

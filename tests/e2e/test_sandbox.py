@@ -5,6 +5,7 @@ import base64
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 
@@ -95,28 +96,78 @@ def test_not_dumpable():
 
 
 def test_keys_stay_in_keyd():
-    """the octets of a DKIM key are in the memory of keyd and of the supervisor, and of nobody else"""
+    """the octets of private keys, of DKIM and of a certificate, are in the memory of keyd and of nobody else: after the start, after mail and handshakes, a reload and a death"""
     if os.getuid() != 0:
         raise Skip("needs root")
-    with world(zones=ONE, receivers={"127.0.0.2": {}}) as w:
-        for _ in range(3):
-            w.postern.send(SENDER, ["b@a.example"], letter())
-        messages = w.receivers["127.0.0.2"].wait(3)
-        assert all(b"DKIM-Signature:" in m.data for m in messages)
-        keys = [os.path.join(folder, name) for folder, _, names in os.walk(f"{w.postern.dir}/state") for name in names
-                if "PRIVATE KEY" in open(os.path.join(folder, name), errors="replace").read()]
-        assert keys
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, start=False) as w:
+        port, d = free_port(), w.postern.dir
+        certificate(d, "mail.sender.example")
+        w.postern.configure(w.config + f"listen 127.0.0.1:{port} starttls\ntls {d}/mail.sender.example.crt {d}/mail.sender.example.key\n")
+        w.postern.start()
+        keys = [f"{d}/mail.sender.example.key"]
+        keys += [os.path.join(folder, name) for folder, _, names in os.walk(f"{d}/state") for name in names
+                 if "PRIVATE KEY" in open(os.path.join(folder, name), errors="replace").read()]
         wanted = {f"{os.path.basename(k)} {form}": octets for k in keys for form, octets in secrets_of(open(k).read()).items()}
+        assert len(keys) > 1
 
         def found(pid):
             return {name for _, block in memory_of(pid) for name, octets in wanted.items() if octets in block}
-        try:
-            assert any(found(pid) for pid in w.postern.role_pids("keyd")), "the search itself finds nothing"
-        except PermissionError:
-            raise Skip("may not read the memory of processes")
-        for role in ("smtpd", "auth", "queue", "delivery"):
-            for pid in w.postern.role_pids(role):
-                assert not found(pid), (role, found(pid))
+
+        def look(when):
+            try:
+                holds = set().union(*(found(pid) for pid in w.postern.role_pids("keyd")))
+            except PermissionError:
+                raise Skip("may not read the memory of processes")
+            for k in keys:
+                assert any(name.startswith(os.path.basename(k)) for name in holds), f"{when}: the search itself does not find {k}"
+            for role in ("smtpd", "auth", "queue", "delivery", "doctor"):
+                for pid in w.postern.role_pids(role):
+                    assert not found(pid), (when, role, found(pid))
+            assert not found(w.postern.process.pid), (when, "supervisor", found(w.postern.process.pid))
+
+        look("after the start")
+        for _ in range(3):
+            with w.postern.smtp(port) as s:
+                s.starttls()
+                s.sendmail(SENDER, ["b@a.example"], letter())
+        messages = w.receivers["127.0.0.2"].wait(3)
+        assert all(b"DKIM-Signature:" in m.data for m in messages)
+        look("after mail")
+        w.postern.run("reload")
+        look("after a reload")
+        before = w.postern.role_pids("keyd")
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: len(w.postern.role_pids("keyd")) == len(before) and not set(before) & set(w.postern.role_pids("keyd")), what="new keyds")
+        until(lambda: all(r["state"] == "ready" for r in w.postern.status()["roles"]), what="ready again")
+        with w.postern.smtp(port) as s:
+            s.starttls()
+            s.sendmail(SENDER, ["b@a.example"], letter())
+        w.receivers["127.0.0.2"].wait(4)
+        look("after the death of keyd")
+        stats = w.postern.status()
+        assert int(stats["tls_signed"]) >= 1 and int(stats["signed"]) >= 1 and int(stats["refused"]) == 0, stats
+        assert any(name.startswith("signed:sender.example/") for name in stats), stats
+
+
+def test_keys_that_went_away():
+    """a key whose file is gone when keyd starts anew holds up its own mail and nothing else"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}) as w:
+        w.postern.send(SENDER, ["b@a.example"], letter())
+        w.receivers["127.0.0.2"].wait(1)
+        for folder, _, names in os.walk(f"{w.postern.dir}/state"):
+            for name in names:
+                if name.endswith(".pem"):
+                    with open(f"{folder}/{name}", "w") as f:
+                        f.write("no key any more\n")
+        before = w.postern.role_pids("keyd")
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: w.postern.events("key-unusable"), what="told")
+        until(lambda: all(r["state"] == "ready" for r in w.postern.status()["roles"]), what="ready again")
+        w.postern.send(SENDER, ["b@a.example"], letter())
+        until(lambda: w.postern.queue_messages() == 1, what="waiting")
+        assert len(w.receivers["127.0.0.2"].messages) == 1
 
 
 def test_links_in_the_spool():
