@@ -159,6 +159,18 @@ stage(const struct client *c)
 	return STAGE_MAIL;
 }
 
+/*
+ * More than this reply is there, and no question is out. Behind the 220 of STARTTLS the stream looks
+ * for itself; a 421 is a server that changes its mind.
+ */
+static bool
+is_ahead(const struct client *c, enum step_id step)
+{
+	return c->state == CLIENT_OPENING && c->due_n == 0 && step != STEP_STARTTLS &&
+	       stream_waiting(c->stream) > 0 &&
+	       !str_eq(stream_peek(c->stream, 3), STR("421"));
+}
+
 /* "421: service not available, closing" may come instead of any reply (RFC 5321 section 3.8). */
 static void
 take_reply(struct client *c, struct reply r)
@@ -175,6 +187,11 @@ take_reply(struct client *c, struct reply r)
 		c->due_n--;
 	}
 	client_limit(c);
+	if (is_ahead(c, step)) {
+		client_failf(c, stage(c), "%.*s answers before it is asked", (int)c->conf.name.n,
+		             c->conf.name.p);
+		return;
+	}
 	steps[step].got(c, r);
 }
 

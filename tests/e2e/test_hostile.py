@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: ISC
+import base64
+import configparser
+import os
+import re
+import resource
+import signal
 import smtplib
 import socket
 import time
 
-from house import until
+from house import TOP, Skip, until
 from test_submit import ONE, Office
 from world import SENDER, letter, world
 
@@ -101,3 +107,112 @@ def test_memory_has_a_ceiling():
         assert w.postern.wait_event("reject", 1, why="no-memory")
         assert w.postern.role_pids("smtpd") == [pid]
         w.postern.send(SENDER, ["b@a.example"], letter())
+
+
+def more_descriptors(wanted):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise Skip(f"only {hard} descriptors here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+def greeting(source, port, timeout=60):
+    """Connect from an address; the socket and the first line."""
+    s = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
+    return s, s.recv(200)
+
+
+def test_a_siege_leaves_room_for_others():
+    """5,000 connections of 250 addresses, all of which drip: others are still served within a second"""
+    more_descriptors(6000)
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, config="trust 127.0.0.1\nsmtpd-processes 2\nlimit-connections 30") as w:
+        siege = []
+        for i in range(5000):
+            s, line = greeting(f"127.0.1.{1 + i % 250}", w.postern.port)
+            assert line.startswith(b"220 "), (i, line)
+            s.sendall(b"EHLO siege\r\nMAIL FROM:<a@sender.example>\r\nRC" if i % 2 else b"E")
+            siege.append(s)
+        best = 60.0
+        for attempt in range(20):
+            for s in siege[attempt::20]:
+                s.send(b"P" if attempt % 2 else b"\r")
+            begin = time.time()
+            w.postern.send(SENDER, ["b@a.example"], letter())
+            s, line = greeting("127.0.2.2", w.postern.port)
+            best = min(best, time.time() - begin)
+            assert line.startswith(b"220 "), line
+            s.close()
+            if best < 1:
+                break
+        assert best < 1, f"{best:.1f} s at best"
+        sessions = int(w.postern.status()["smtp_sessions"])
+        assert sessions >= 4500, sessions
+        # One who wants more than his share hears 421, and nobody else does.
+        lines = []
+        for _ in range(100):
+            s, line = greeting("127.0.3.3", w.postern.port)
+            lines.append(line[:9])
+            siege.append(s)
+        assert lines.count(b"421 4.3.2") >= 40, lines
+        assert greeting("127.0.3.4", w.postern.port)[1].startswith(b"220 ")
+        for s in siege:
+            s.close()
+        until(lambda: int(w.postern.status()["smtp_sessions"]) < 50, 30, "the sessions to end")
+
+
+def test_nobody_waits_for_a_dead_process():
+    """one of two smtpd dies again and again: clients in between are greeted by the other"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, config="smtpd-processes 2") as w:
+        for _ in range(4):
+            os.kill(w.postern.role_pids("smtpd")[0], signal.SIGKILL)
+            for _ in range(20):
+                s, line = greeting("127.0.0.1", w.postern.port, 5)
+                # One that was in the hands of the dead may be lost; none hangs.
+                assert line in (b"",) or line.startswith(b"220 "), line
+                s.close()
+        lost = 0
+        for _ in range(40):
+            try:
+                lost += greeting("127.0.0.1", w.postern.port, 5)[1] == b""
+            except ConnectionError:
+                lost += 1
+        assert lost <= 1, lost
+        w.postern.send(SENDER, ["b@a.example"], letter())
+
+
+def banned(lines):
+    """The addresses that the filter for fail2ban finds."""
+    parser = configparser.RawConfigParser()
+    parser.read(f"{TOP}/etc/fail2ban/filter.conf")
+    rules = [re.compile(r.replace("<HOST>", r"(?P<host>[0-9a-fA-F.:]+)")) for r in parser["Definition"]["failregex"].strip().splitlines()]
+    return [m.group("host") for line in lines for m in [next((m for m in (r.search(line) for r in rules) if m), None)] if m]
+
+
+def fail_twice(w):
+    with w.postern.smtp(w.submission) as s:
+        s.docmd("EHLO x ev=auth-fail level=warn ip=9.9.9.9 user=")
+        s.starttls(context=w.context)
+        s.docmd('EHLO {"ts":"","ev":"auth-fail","level":"warn","ip":"9.9.9.9","user":')
+        s.ehlo()
+        for _ in range(2):
+            login = b"\0ev=auth-fail level=warn ip=8.8.8.8 user=\0wrong"
+            assert s.docmd("AUTH PLAIN " + base64.b64encode(login).decode())[0] == 535
+        s.docmd("MAIL FROM:<x@elsewhere.example>")
+
+
+def test_the_filter_for_fail2ban_finds_who_fails():
+    """the filter in etc/fail2ban finds each failed login, in both forms of the log, and nothing that a client made up"""
+    with Office() as w:
+        for form in ("logfmt", "json"):
+            with open(w.postern.conf, "a") as f:
+                f.write(f"log {form}\n" if form == "json" else "")
+            w.postern.run("reload", check=0)
+            before = len(w.postern.log().splitlines())
+            fail_twice(w)
+            until(lambda: len(banned(w.postern.log().splitlines()[before:])) >= 2, 20, "two lines")
+            lines = w.postern.log().splitlines()[before:]
+            assert any(line.startswith("{") for line in lines) == (form == "json")
+            assert set(banned(lines)) == {"127.0.0.1"} and len(banned(lines)) == 2, banned(lines)
+            # As the journal has them, and with the time cut out, as fail2ban does.
+            assert len(banned(["Nov 23 10:07:11 host postern[12]: " + line for line in lines])) == 2
+            assert len(banned([re.sub(r"20\d\d-\S*?Z", "", line, count=1) for line in lines])) == 2

@@ -23,9 +23,19 @@ to_buf(BIO *bio, struct buf *out)
 static void
 add_extension(X509 *x, int nid, const char *value)
 {
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+	X509_EXTENSION    *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+	ASN1_OCTET_STRING *data;
 
 	assert(e != NULL);
+	data = ASN1_OCTET_STRING_dup(X509_EXTENSION_get_data(e));
+	for (int i = 0; i < ASN1_STRING_length(data) && nid == NID_subject_alt_name; i++) {
+		unsigned char *octet = &((unsigned char *)(uintptr_t)ASN1_STRING_get0_data(data))[i];
+
+		if (*octet == '~')
+			*octet = '\0';
+	}
+	X509_EXTENSION_set_data(e, data);
+	ASN1_OCTET_STRING_free(data);
 	X509_add_ext(x, e, -1);
 	X509_EXTENSION_free(e);
 }

@@ -12,7 +12,8 @@ struct made_cert {
 };
 
 /*
- * Names as OpenSSL's configuration writes them: "DNS:a.test,DNS:*.b.test,IP:127.0.0.1".
+ * Names as OpenSSL's configuration writes them: "DNS:a.test,DNS:*.b.test,IP:127.0.0.1"; a ~
+ * becomes a NUL.
  * Signed by `issuer`, or by itself if that is NULL. Ends in a year.
  */
 void made_cert_init(struct made_cert *m, enum cert_type type, const char *names,

@@ -240,6 +240,43 @@ names_choose_the_certificate(void **state)
 	}
 }
 
+/* The kin of "a.test\\0.evil.test", which authorities signed for the owner of evil.test. */
+static void
+hostile_names_in_certificates_verify_nothing(void **state)
+{
+	static const struct {
+		const char *names;
+		size_t      more; /* names in front */
+		bool        verified;
+	} rows[] = {
+		{"DNS:mx.first.test~.evil.test", 0, false},
+		{"DNS:~mx.first.test", 0, false},
+		{"DNS:*.test", 0, false},
+		{"DNS:mx.first.test", 1200, true},
+		{"DNS:evil.test", 1200, false},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct made_cert        made;
+		const struct made_cert *certs[] = {&made};
+		struct buf              names = BUF(128 * 1024);
+
+		for (size_t k = 0; k < rows[i].more; k++)
+			buf_addf(&names, "DNS:n%zu.elsewhere.test,", k);
+		buf_addz(&names, rows[i].names);
+		made_cert_init(&made, CERT_ECDSA, buf_z(&names), &authority);
+		tls_server_unref(f->ctx);
+		f->ctx = serve(certs, 1);
+		secure(f, "mx.first.test");
+		if (stream_tls(f->client.s)->verified != rows[i].verified)
+			fail_msg("%s after %zu others", rows[i].names, rows[i].more);
+		again(f);
+		made_cert_free(&made);
+		buf_free(&names);
+	}
+}
+
 static void
 an_unknown_issuer_is_told_not_refused(void **state)
 {
@@ -509,6 +546,7 @@ main(void)
 		T(the_rest_of_a_long_line_is_input_too),
 		T(tls_does_not_start_twice),
 		T(names_choose_the_certificate),
+		T(hostile_names_in_certificates_verify_nothing),
 		T(an_unknown_issuer_is_told_not_refused),
 		T(sessions_are_resumed_by_name),
 		T(an_address_literal_is_no_server_name),
