@@ -108,6 +108,8 @@ run_step(const struct io *io, struct step *s)
 		return io->unlink(s->fd, s->from);
 	case STEP_SYNC_DIR:
 		return io->sync_dir(s->fd);
+	case STEP_SUM:
+		return io_sum(io, s->fd, (uint64_t)s->at, &s->sum);
 	case STEP_CLOSE:
 		return close(s->fd);
 	}

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * commit - the one thread of the program: it does jobs that wait for a disk.
+ * commit - a thread for jobs that wait for a disk.
+ *
+ * The store has one for the log, and one for the bodies that are too large for it, which
+ * begins with the first of them: small mail waits for no sync of a large one.
  *
  * A job is a list of plain steps (octets, descriptors, names) and an error
  * number out; the thread knows nothing of mail. Jobs run in the order they were
- * started. While one runs, its steps and what they point at must not change.
+ * started, of one thread. While one runs, its steps and what they point at must not change.
  */
 #ifndef QUEUE_COMMIT_H
 #define QUEUE_COMMIT_H
@@ -22,6 +25,7 @@ enum step_kind {
 	STEP_RENAME,
 	STEP_UNLINK,
 	STEP_SYNC_DIR,
+	STEP_SUM, /* io_sum() */
 	STEP_CLOSE
 };
 
@@ -31,7 +35,8 @@ struct step {
 	enum step_kind kind;
 	bool           lenient; /* its failure does not end the job */
 	int            fd;      /* of the file, or of the folder */
-	off_t          at;      /* WRITE: offset; ALLOCATE: size */
+	off_t          at;      /* WRITE: offset; ALLOCATE, SUM: size */
+	uint64_t       sum;     /* SUM: seed, then result */
 	struct iovec  *iov;     /* WRITE: changed by short writes */
 	unsigned       n_iov;
 	char           from[NAME_MAX_SPOOL], to[NAME_MAX_SPOOL];

@@ -104,7 +104,7 @@ struct disk {
 	uint64_t                   next_token;
 	struct list                warm; /* blocks, oldest first */
 	size_t                     warm_bytes;
-	struct commit             *commit; /* NULL: read only */
+	struct commit             *commit, *bulk; /* NULL: read only; bulk: for large bodies */
 	struct log                 log;
 	struct reclaim             reclaim;
 	struct list                laters;
@@ -191,8 +191,10 @@ void reclaim_give_up(struct disk *d, struct block *b); /* a MOVE taken off the l
 /* big.c */
 int  big_create(struct disk *d, uint64_t id);              /* descriptor of big/<id>.tmp, or -1 */
 void big_drop(struct disk *d, uint64_t id, bool finished); /* unlink in the background */
-void
-big_steps(struct job *job, int bigfd, uint64_t id, int fd); /* the folder's sync is the caller's */
+/* Sync the body of a MSG record, name it and make its sum; then the record goes to the log, or is refused. */
+void big_save(struct disk *d, struct block *b);
+/* Compare a body with its sum, off the loop. The part is on no list; it comes back when that is done, or is held. */
+void big_check(struct disk *d, struct part *p, uint64_t sum, int fd);
 int  big_open(struct disk *d, uint64_t id,
               uint64_t size);   /* for reading; -1: not there or of another size */
 void big_sweep(struct disk *d); /* files that belong to no message */

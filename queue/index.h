@@ -61,6 +61,7 @@ enum {
 	MSG_MOVING = 16,
 	MSG_PLACED = 32, /* counted as live in its segment */
 	MSG_ENDING = 64, /* its end is on its way to the disk */
+	MSG_CHECKED = 256, /* its body in big/ is what was written: found so in this life */
 	MSG_MOVED = 128, /* older segments may have a record of it, too */
 };
 

@@ -6,6 +6,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { SUM_PIECE = 64 * 1024 }; /* on the stack of a small thread */
+
 static ssize_t
 real_write(int fd, const struct iovec *iov, int n, off_t at)
 {
@@ -57,6 +62,32 @@ static int
 no_sync(int fd)
 {
 	(void)fd;
+	return 0;
+}
+
+int
+io_sum(const struct io *io, int fd, uint64_t size, uint64_t *sum)
+{
+	XXH3_state_t state;
+	uint8_t      piece[SUM_PIECE];
+
+	XXH3_INITSTATE(&state);
+	XXH3_64bits_reset_withSeed(&state, *sum);
+	for (uint64_t at = 0; at < size;) {
+		uint64_t left = size - at;
+		ssize_t  n = io->read(fd, piece, left < SUM_PIECE ? (size_t)left : SUM_PIECE, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			if (n == 0)
+				errno = EIO;
+			return -1;
+		}
+		XXH3_64bits_update(&state, piece, (size_t)n);
+		at += (uint64_t)n;
+	}
+	*sum = XXH3_64bits_digest(&state);
 	return 0;
 }
 

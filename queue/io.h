@@ -8,6 +8,7 @@
 #ifndef QUEUE_IO_H
 #define QUEUE_IO_H
 
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -20,6 +21,9 @@ struct io {
 	int (*rename)(int dirfd, const char *from, const char *to);
 	int (*unlink)(int dirfd, const char *name);
 };
+
+/* xxh3 of the first `size` octets; `sum` is the seed, then the result. -1 and EIO if there are fewer. */
+int io_sum(const struct io *io, int fd, uint64_t size, uint64_t *sum);
 
 extern const struct io io_real;
 /* For throwaway spools: as io_real, but nothing is ever synced. */

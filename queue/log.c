@@ -221,7 +221,9 @@ encode(const struct disk *d, struct block *b, uint32_t at, uint32_t batch_off)
 	b->r.batch = l->next_batch;
 	b->r.batch_off = batch_off;
 	b->r.meta_sum = meta == 0 ? 0 : record_sum(g->salt, b->data + RECORD_HEAD, meta);
-	b->r.body_sum = body == 0 ? 0 : record_sum(g->salt, b->data + RECORD_HEAD + meta, body);
+	if ((b->r.flags & RECORD_BIG) == 0)
+		b->r.body_sum =
+			body == 0 ? 0 : record_sum(g->salt, b->data + RECORD_HEAD + meta, body);
 	record_encode(b->data, &b->r, g->salt);
 }
 
@@ -296,23 +298,6 @@ switch_segment(struct disk *d)
 	l->active->first_batch = l->next_batch;
 	l->spare = NULL;
 	return true;
-}
-
-static void
-add_big_steps(struct disk *d)
-{
-	struct log   *l = &d->log;
-	struct block *b;
-	bool          any = false;
-
-	LIST_EACH(&l->running, b, struct block, link) {
-		if (b->r.type != RECORD_MSG || (b->r.flags & RECORD_BIG) == 0)
-			continue;
-		big_steps(&l->job, d->bigfd, b->r.id, b->big_fd);
-		any = true;
-	}
-	if (any)
-		job_step(&l->job, STEP_SYNC_DIR, d->bigfd);
 }
 
 /*
@@ -567,7 +552,6 @@ log_begin(void *arg)
 	 */
 	sched_yield();
 	bytes = gather(d);
-	add_big_steps(d);
 	add_write(d, bytes);
 	l->busy = true;
 	l->job.done = finished;

@@ -193,8 +193,10 @@ append_move(struct disk *d, struct msg *m, const struct loaded *from)
 	                              RECORD_SPOILED_BODY);
 	if ((m->flags & MSG_DAMAGED) != 0)
 		b->r.flags |= RECORD_DAMAGED;
-	if ((b->r.flags & RECORD_BIG) != 0)
+	if ((b->r.flags & RECORD_BIG) != 0) {
 		b->r.body_len = m->size;
+		b->r.body_sum = from->r.body_sum;
+	}
 	to = b->data + RECORD_HEAD;
 	memcpy(to, from->envelope.p, from->envelope.n);
 	if (parts.n > 0)

@@ -79,7 +79,7 @@ heal(struct disk *d, struct msg *m)
 
 	if ((m->flags & MSG_DAMAGED) == 0)
 		return true;
-	m->flags &= ~(uint32_t)MSG_DAMAGED;
+	m->flags &= ~(uint32_t)(MSG_DAMAGED | MSG_CHECKED);
 	d->index.n_damaged--;
 	if (!msg_load(d, m, true, &from))
 		return false;

@@ -61,6 +61,7 @@ open_big(const struct disk *d)
 static void
 destroy(struct disk *d)
 {
+	commit_destroy(d->bulk);
 	commit_destroy(d->commit);
 	disk_stop_calls(d);
 	if (d->ready) {
@@ -112,6 +113,8 @@ store_disk_open(const struct store_disk_conf *conf, const struct store_events *e
 	}
 	if (!conf->read_only)
 		d->commit = commit_create(d->loop, d->io);
+	if (d->commit != NULL)
+		d->bulk = commit_create(d->loop, d->io);
 	if (!recovery_run(d, why))
 		goto fail;
 	if (d->commit != NULL) {

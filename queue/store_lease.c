@@ -100,7 +100,7 @@ only_waiting(struct part_text *text)
 	text->n_rcpts = n;
 }
 
-/* False: it is damaged, and has left its shelf. Who was given it may have settled it in the call. */
+/* False: it is damaged or its large body must be read first, and has left its shelf. Who was given it may have settled it in the call. */
 static bool
 give(struct disk *d, struct part *p, const struct lease_later *l)
 {
@@ -121,6 +121,9 @@ give(struct disk *d, struct part *p, const struct lease_later *l)
 	if (l->wish.body && (m->flags & MSG_BIG) != 0 &&
 	    (fd = big_open(d, msg_id(m), m->size)) < 0) {
 		msg_damage(d, m, "the file of its body is gone or has another size");
+	} else if (fd >= 0 && (m->flags & MSG_CHECKED) == 0 && from.r.body_sum != 0) {
+		shelf_remove(&d->shelves, p);
+		big_check(d, p, from.r.body_sum, fd);
 	} else {
 		only_waiting(&text);
 		shelf_remove(&d->shelves, p);

@@ -327,6 +327,7 @@ put_done(struct disk *d, struct block *b, int error)
 		return false;
 	}
 	m->flags &= ~(uint32_t)MSG_ARRIVING;
+	m->flags |= MSG_CHECKED;
 	msg_place(d, m, segment_find(&d->segments, b->r.seq), b->off);
 	note_hint(d, m, b);
 	for (uint32_t i = 0; i < m->n_parts; i++) {
@@ -414,5 +415,8 @@ disk_commit(struct store_put *p, const struct store_message *sm, store_commit_fn
 	b->owner = p;
 	b->done = put_done;
 	enter(d, p, sm, b);
-	log_add(d, b);
+	if (p->fd >= 0)
+		big_save(d, b);
+	else
+		log_add(d, b);
 }

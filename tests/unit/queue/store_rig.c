@@ -352,8 +352,8 @@ rig_put_two(struct rig *r, uint64_t id, const char *lane)
 	return r->result;
 }
 
-enum store_result
-rig_put_big(struct rig *r, uint64_t id, const char *lanes, size_t size)
+void
+rig_put_big_start(struct rig *r, uint64_t id, const char *lanes, size_t size)
 {
 	int               fd;
 	struct store_put *p = store_put(r->store, id, &fd);
@@ -362,9 +362,17 @@ rig_put_big(struct rig *r, uint64_t id, const char *lanes, size_t size)
 	assert_non_null(p);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, body, size), (ssize_t)size);
+	if (r->on_spill != NULL)
+		r->on_spill(fd);
 	close(fd);
 	free(body);
 	commit(r, p, lanes, size, false);
+}
+
+enum store_result
+rig_put_big(struct rig *r, uint64_t id, const char *lanes, size_t size)
+{
+	rig_put_big_start(r, id, lanes, size);
 	rig_wait(r);
 	return r->result;
 }

@@ -52,6 +52,7 @@ struct rig {
 	unsigned          works, changes;
 	char              last_work[64], last_change[64];
 	void (*on_work)(void *arg, struct str lane, int64_t due_ms); /* hears of work, too */
+	void (*on_spill)(int fd); /* sees the file of a large body */
 	struct buf        text; /* rows or body */
 	size_t            rows;
 };
@@ -70,6 +71,7 @@ enum store_result rig_put(struct rig *r, uint64_t id, const char *lanes, size_t 
 void rig_put_start(struct rig *r, uint64_t id, const char *lanes, size_t size, bool hold);
 enum store_result rig_put_held(struct rig *r, uint64_t id, const char *lanes, size_t size);
 enum store_result rig_put_big(struct rig *r, uint64_t id, const char *lanes, size_t size);
+void rig_put_big_start(struct rig *r, uint64_t id, const char *lanes, size_t size);
 enum store_result rig_put_two(struct rig *r, uint64_t id, const char *lane); /* recipients, one part */
 size_t            rig_lease(struct rig *r, const char *lane, unsigned max);
 enum store_result rig_settle(struct rig *r, const struct rig_lease *l, enum store_verdict v,

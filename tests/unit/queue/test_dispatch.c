@@ -154,14 +154,16 @@ a_full_worker_does_not_stop_the_queue(void **state)
 	for (unsigned done = 0; done < 3; done++) {
 		struct player *p;
 
+		while (players[0].leases + players[1].leases <= done)
+			rig_turn(&rig, 1);
 		rig_turn(&rig, 50);
 		assert_int_equal(players[0].leases + players[1].leases, done + 1);
 		assert_int_equal(dispatch_active(queue.dispatch), 1);
 		p = &players[players[0].leases > 0 ? 0 : 1];
 		answer(p, "250 2.0.0 ok", SCOPE_MESSAGE);
 	}
-	rig_turn(&rig, 100);
-	assert_int_equal(rig_messages(&rig), 0);
+	while (rig_messages(&rig) > 0)
+		rig_turn(&rig, 1);
 }
 
 /* Only one part at a time probes a lane that is down, and what it holds must expire all the same. */
@@ -172,7 +174,7 @@ what_a_dead_lane_holds_expires(void **state)
 
 	(void)state;
 	config.hostname = STR("mail.example.com");
-	config.expire_ms = 3000;
+	config.expire_ms = 10000;
 	retry[0] = 500;
 	join(0, 1000);
 	players[0].reply = "451 4.4.1 no answer";
@@ -181,11 +183,10 @@ what_a_dead_lane_holds_expires(void **state)
 		assert_int_equal(rig_put(&rig, id, "a.example", 100), STORE_OK);
 		rig_settle(&rig, &rig.leases[0], STORE_RELEASE, time_wall_ms() + 500, NULL);
 	}
-	rig_turn(&rig, 1000);
 	assert_int_equal(rig_list(&rig, &(struct store_filter){.lane = STR("a.example")}),
 	                 MESSAGES);
-	rig_turn(&rig, 5000);
-	assert_int_equal(rig_list(&rig, &(struct store_filter){.lane = STR("a.example")}), 0);
+	while (rig_list(&rig, &(struct store_filter){.lane = STR("a.example")}) > 0)
+		rig_turn(&rig, 50);
 	assert_int_equal(rig_list(&rig, &(struct store_filter){.lane = STR("example.com")}),
 	                 MESSAGES);
 }

@@ -8,9 +8,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/util/log.h"
 #include "lib/util/time.h"
+#include "queue/disk.h"
 #include "tests/unit/queue/store_rig.h"
 
 enum kind { K_WRITE, K_SYNC, K_SYNC_DIR, K_ALLOCATE, K_RENAME, K_UNLINK, K_READ, KINDS };
@@ -56,9 +59,24 @@ shim_read(int fd, void *to, size_t n, off_t at)
 	return fails(K_READ) != 0 ? -1 : io_real.read(fd, to, n, at);
 }
 
+static _Atomic dev_t slow_dev;
+static _Atomic ino_t slow_ino; /* 0: none */
+
+/* Takes as long as its test wants. */
+static void
+wait_if_slow(int fd)
+{
+	struct stat st;
+
+	while (slow_ino != 0 && fstat(fd, &st) == 0 && st.st_ino == slow_ino &&
+	       st.st_dev == slow_dev)
+		usleep(1000);
+}
+
 static int
 shim_sync(int fd)
 {
+	wait_if_slow(fd);
 	return fails(K_SYNC) != 0 ? -1 : io_real.sync(fd);
 }
 
@@ -112,6 +130,17 @@ no_plans(void)
 	plan_errno = EIO;
 }
 
+/* Nothing is on its way to the disk, neither mail nor the next segment. */
+static void
+wait_idle(struct rig *r)
+{
+	const struct disk *d = CONTAINER(r->store, struct disk, base);
+
+	do
+		rig_turn(r, 5);
+	while (!log_idle(d) || d->n_jobs > 0);
+}
+
 static int
 setup(void **state)
 {
@@ -122,7 +151,7 @@ setup(void **state)
 	rig_init(&rig);
 	rig.io = &shim;
 	rig_open(&rig);
-	rig_turn(&rig, 100); /* nothing is on its way */
+	wait_idle(&rig);
 	*state = &rig;
 	return 0;
 }
@@ -149,6 +178,7 @@ a_failed_sync_is_never_ok(void **state)
 	struct rig *r = *state;
 
 	assert_int_equal(rig_put(r, 1, "a.example", 500), STORE_OK);
+	wait_idle(r);
 	fail_next(K_SYNC, 1);
 	assert_int_equal(rig_put(r, 2, "a.example", 500), STORE_UNKNOWN);
 	assert_int_equal(r->n_leases, 0);
@@ -361,6 +391,35 @@ a_large_body_that_fails_is_never_ok(void **state)
 	assert_int_equal(rig_messages(r), 0);
 }
 
+static void
+make_slow(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	slow_dev = st.st_dev;
+	slow_ino = st.st_ino;
+}
+
+/* A disk that is busy with a large body for long: mail of a few octets is kept meanwhile. */
+static void
+small_mail_does_not_wait_for_a_large_body(void **state)
+{
+	struct rig *r = *state;
+
+	r->on_spill = make_slow;
+	rig_put_big_start(r, 8, "a.example", 600 * 1024);
+	r->on_spill = NULL;
+	assert_int_equal(rig_put(r, 1, "a.example", 500), STORE_OK);
+	assert_int_equal(r->leases[0].id, 1);
+	r->done = false;
+	slow_ino = 0;
+	rig_wait(r);
+	assert_int_equal(r->result, STORE_OK);
+	assert_int_equal(r->leases[0].id, 8);
+	assert_int_equal(r->leases[0].size, 600 * 1024);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -377,6 +436,7 @@ main(void)
 		CASE(no_room_is_full_and_passes),
 		CASE(every_single_failure),
 		CASE(a_large_body_that_fails_is_never_ok),
+		CASE(small_mail_does_not_wait_for_a_large_body),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

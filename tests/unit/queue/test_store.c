@@ -499,7 +499,8 @@ large_bodies_have_a_descriptor(void **state)
 	assert_true(str_starts(str_of(r->leases[0].body), STR("line 0 of 1\r\n")));
 	rig_crash(r);
 	rig_open(r);
-	assert_int_equal(rig_lease(r, "a.example", 1), 1);
+	while (rig_lease(r, "a.example", 1) == 0) /* it may have to be read first */
+		rig_turn(r, 1);
 	assert_int_equal(r->leases[0].size, 3 * 1024 * 1024);
 	assert_true(str_starts(str_of(r->leases[0].body), STR("line 0 of 1\r\n")));
 	rig_settle(r, &r->leases[0], STORE_DONE, 0, "250 ok");
