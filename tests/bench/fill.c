@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fill - a spool with a long queue, as days of a broken network leave it: fill DIR MESSAGES OCTETS LANES
+ * fill - a spool with a long queue, as days of a broken network leave it: fill DIR MESSAGES OCTETS LANES [KEEP]
  *
  * Goes through the store as the queue role does: each message is put and committed, then its
- * part is deferred by an hour. Nothing else may use the spool.
+ * part is deferred by four days. With KEEP all but one of so many are delivered instead, and the most octets by
+ * which the log ever passed twice its live ones are printed. Nothing else may use the spool.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@
 #include "lib/util/time.h"
 #include "queue/store_disk.h"
 
-enum { FLYING = 2000, HOUR_MS = 3600 * 1000 };
+enum { FLYING = 2000, LATER_MS = 4 * 24 * 3600 * 1000, LOOK_EVERY = 500 };
 
 struct fill {
 	struct loop    *loop;
@@ -30,6 +32,10 @@ struct fill {
 	char           *body;
 	size_t          size;
 	uint64_t        n, lanes, put, settled, flying;
+	uint64_t        keep;
+	int64_t         over; /* most octets of the log, less twice those that live */
+	uint64_t        most; /* octets of the log */
+	int             dirfd;
 	bool            open;
 };
 
@@ -37,6 +43,39 @@ static void
 closed(void *arg)
 {
 	loop_stop(((struct fill *)arg)->loop);
+}
+
+/* The segments that are in the log. */
+static uint64_t
+log_bytes(const struct fill *f)
+{
+	DIR           *dir = fdopendir(openat(f->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	struct dirent *e;
+	struct stat    st;
+	uint64_t       n = 0;
+
+	if (dir == NULL)
+		abort();
+	while ((e = readdir(dir)) != NULL)
+		if (str_ends(str_of(e->d_name), STR(".seg")) &&
+		    !str_starts(str_of(e->d_name), STR("free-")) &&
+		    fstatat(f->dirfd, e->d_name, &st, 0) == 0)
+			n += (uint64_t)st.st_size;
+	closedir(dir);
+	return n;
+}
+
+static void
+look(struct fill *f)
+{
+	struct store_stats st;
+	uint64_t           n = log_bytes(f);
+	int64_t            over;
+
+	store_stats(f->store, &st);
+	over = (int64_t)n - 2 * (int64_t)st.bytes;
+	f->over = over > f->over ? over : f->over;
+	f->most = n > f->most ? n : f->most;
 }
 
 static void
@@ -48,6 +87,8 @@ settled(void *arg, enum store_result result)
 		abort();
 	f->flying--;
 	f->settled++;
+	if (f->keep > 0 && f->settled % LOOK_EVERY == 0)
+		look(f);
 	loop_defer(f->loop, &f->more);
 }
 
@@ -58,13 +99,15 @@ committed(void *arg, enum store_result result, const struct store_lease *leases,
 	struct store_rcpt    r = {.reply = STR("451 4.4.1 no answer from the host")};
 	struct store_outcome o = {
 		.verdict = STORE_DEFER,
-		.due_ms = time_wall_ms() + HOUR_MS,
+		.due_ms = time_wall_ms() + LATER_MS,
 		.rcpts = &r,
 		.n_rcpts = 1,
 	};
 
 	if (result != STORE_OK || n != 1)
 		abort();
+	if (f->keep > 0 && f->settled % f->keep != 0)
+		o = (struct store_outcome){.verdict = STORE_DONE};
 	store_settle(f->store, &leases[0], &o, settled, f);
 }
 
@@ -180,14 +223,15 @@ main(int argc, char **argv)
 	uint64_t    size;
 	int         dirfd;
 
-	if (argc != 5 || !str_number(str_of(argv[2]), UINT32_MAX, &f.n) ||
+	if ((argc != 5 && argc != 6) || !str_number(str_of(argv[2]), UINT32_MAX, &f.n) ||
 	    !str_number(str_of(argv[3]), 256 * 1024, &size) || size < 128 ||
-	    !str_number(str_of(argv[4]), 1000000, &f.lanes) || f.lanes == 0) {
-		fputs("usage: fill DIR MESSAGES OCTETS LANES\n", stderr);
+	    !str_number(str_of(argv[4]), 1000000, &f.lanes) || f.lanes == 0 ||
+	    (argc == 6 && !str_number(str_of(argv[5]), 1000000, &f.keep))) {
+		fputs("usage: fill DIR MESSAGES OCTETS LANES [KEEP]\n", stderr);
 		return 2;
 	}
 	(void)mkdir(argv[1], 0700);
-	dirfd = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dirfd = f.dirfd = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	f.size = (size_t)size;
 	f.body = make_body(f.size);
 	f.loop = loop_create();
@@ -203,5 +247,8 @@ main(int argc, char **argv)
 	loop_run(f.loop);
 	loop_destroy(f.loop);
 	free(f.body);
+	if (f.keep > 0)
+		printf("{\"over_mib\": %lld, \"log_mib\": %llu}\n", (long long)(f.over >> 20),
+		       (unsigned long long)(f.most >> 20));
 	return 0;
 }
