@@ -432,8 +432,9 @@ conclude(struct setup *s)
 
 	world_judge(&s->world);
 	port25 = find_port25(s);
-	if (port25 != NULL && port25->status != CHECK_SKIP)
-		say(s, "Port 25    %.*s\n", S(buf_str(&port25->why))); /* our own words only */
+	if (port25 != NULL)
+		say(s, "Port 25    %s%.*s\n", port25->status == CHECK_SKIP ? "not known: " : "",
+		    S(buf_str(&port25->why))); /* our own words only */
 	open = records_count(&s->records, RECORD_MISSING, false) +
 	       records_count(&s->records, RECORD_DIFFERS, false);
 	if (s->live)

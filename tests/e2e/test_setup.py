@@ -229,6 +229,7 @@ def test_setup_behind_nat():
         nsd.change({HOME: MX + "\n" + home, REVERSE: reverse})
         again = p.run("setup", HOME, "--yes", "--no-wait")
         text = open(p.conf).read()
+        assert "Port 25    not known: " in again.stdout, again.stdout
         assert "Mode       live" in again.stdout and text.count("public-ip") == 1 and f"domains {HOME}" in text, again.stdout + again.stderr
         assert "192.0.2.10" in p.run("dns").stdout
         states = {x["state"] for x in json.loads(p.run("dns", "--json").stdout) if not x["optional"]}
