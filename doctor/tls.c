@@ -135,6 +135,8 @@ check_tls_policy(struct exam *e, const struct subject *s, struct finding *f)
 				"Whoever runs the MX can publish TLSA records (with DNSSEC), or a policy at https://mta-sts.%.*s/.well-known/mta-sts.txt and its record.",
 				S(s->domain));
 		if (!has_rpt)
+			finding_fix(f, "Reports of failed TLS come with this record:");
+		if (!has_rpt)
 			finding_record(f, buf_str(&rpt), "TXT", buf_str(&value));
 	}
 	buf_free(&sts);

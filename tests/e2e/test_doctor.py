@@ -154,6 +154,7 @@ FAULTS = [
     ("SPF without all", spf("v=spf1 ip4:192.0.2.10"), "spf.all", "warn"),
     ("SPF with ptr", spf("v=spf1 ip4:192.0.2.10 ptr -all"), "spf.style", "warn"),
     ("SPF with half the world", spf("v=spf1 ip4:192.0.0.0/8 -all"), "spf.style", "warn"),
+    ("SPF of the old type, too", {HOME: lambda t: t + '\n@ 60 IN SPF "v=spf1 -all"'}, "spf.style", "warn"),
     ("no SPF of the EHLO name", {HOME: swap('mail 60 IN TXT "v=spf1 a -all"\n', "")}, "spf.helo", "note"),
     ("SPF of the EHLO name says no", {HOME: swap('mail 60 IN TXT "v=spf1 a -all"', 'mail 60 IN TXT "v=spf1 -all"')}, "spf.helo", "warn"),
     ("key not published", {HOME: GOOD[HOME]}, "dkim.record", "fail"),
@@ -185,6 +186,9 @@ FAULTS = [
     ("MX without address", {HOME: swap("mx 60 IN A 192.0.2.20\n", "")}, "bounce.mx", "fail"),
     ("MX is an alias", {HOME: swap("mx 60 IN A 192.0.2.20\n", "mx 60 IN CNAME box\nbox 60 IN A 192.0.2.20\n")}, "bounce.mx", "warn"),
     ("MX is an address", {HOME: swap("MX 10 mx\n", "MX 10 192.0.2.20.\n")}, "bounce.mx", "fail"),
+    ("no TLS policy", {}, "tls.policy", "note"),
+    ("MTA-STS without reports", {HOME: lambda t: t + '\n_mta-sts 60 IN TXT "v=STSv1; id=1"'}, "tls.policy", "note"),
+    ("MTA-STS and reports", {HOME: lambda t: t + '\n_mta-sts 60 IN TXT "v=STSv1; id=1"\n_smtp._tls 60 IN TXT "v=TLSRPTv1; rua=mailto:t@sender.example"'}, "tls.policy", "pass"),
     ("on a block list", {LISTS[0]: HEALTHY_LIST + "\n10.2.0.192 60 IN A 127.0.0.2"}, "dnsbl.ip", "fail"),
     ("network that should not send", {LISTS[0]: HEALTHY_LIST + "\n10.2.0.192 60 IN A 127.0.0.10"}, "dnsbl.ip", "fail"),
     ("all block lists refuse", {zone: "* 60 IN A 127.255.255.254" for zone in LISTS}, "dnsbl.ip", "skip"),
@@ -250,7 +254,7 @@ def test_faults_of_the_rest():
     """the same for DMARC, MX and block lists"""
     known = ("ptr.", "ehlo.", "spf.", "dkim.")
     rest = {id for _, _, id, _ in FAULTS if not id.startswith(known)}
-    assert rest == {"dmarc.record", "dmarc.policy", "dmarc.style", "dmarc.rua", "bounce.mx", "dnsbl.ip", "dnsbl.domain"}, rest
+    assert rest == {"dmarc.record", "dmarc.policy", "dmarc.style", "dmarc.rua", "bounce.mx", "tls.policy", "dnsbl.ip", "dnsbl.domain"}, rest
     check_faults(*rest)
 
 
