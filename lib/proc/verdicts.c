@@ -321,6 +321,16 @@ take_findings(struct verdicts *v, const struct wire_examine *asked, struct str r
 
 /* ---- gates ---- */
 
+/* Octets from `least` on, so that no word ends a line or a string of ours. */
+static bool
+is_plain(struct str s, unsigned char least)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < least || s.p[i] == 127)
+			return false;
+	return true;
+}
+
 static struct gate *
 find_gate(const struct list *l, struct str key)
 {
@@ -340,7 +350,7 @@ split_gate(struct str line, struct str *key, struct str *value)
 
 	while (n > 0 && line.p[n - 1] != ' ')
 		n--;
-	if (n < 2 || line.n > LINE_MAX)
+	if (n < 2 || line.n > LINE_MAX || !is_plain(line, ' '))
 		return false;
 	*key = str_sub(line, 0, n - 1);
 	*value = str_skip(line, n);
@@ -428,6 +438,8 @@ verdicts_key(struct verdicts *v, const struct wire_key_state *s)
 {
 	struct key *k, *old = NULL;
 
+	if (s->name.n == 0 || !is_plain(s->name, '!') || !is_plain(s->key, '!'))
+		return false;
 	LIST_EACH(&v->keys, k, struct key, link)
 		if (str_eq(s->name, str_of(k->name)))
 			old = k;

@@ -233,6 +233,12 @@ keys_that_were_seen_are_told_to_all(void **state)
 	gates_are(v, "seen s._domainkey.a.example AAA\n");
 	assert_true(key(v, "s._domainkey.a.example", "BBB", "DNS has another key"));
 	gates_are(v, "");
+	/* A name that would be a line of its own, for another worker to believe. */
+	assert_false(key(v, "a\nptr 4 pass", "BBB", ""));
+	assert_false(key(v, "a", "B\nptr 4 pass", ""));
+	assert_false(key(v, "a b", "B", ""));
+	assert_false(key(v, "", "B", ""));
+	gates_are(v, "");
 	for (unsigned i = 0; i < 2 * VERDICTS_KEYS_MAX; i++) {
 		char name[32];
 
