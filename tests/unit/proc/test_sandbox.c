@@ -7,17 +7,26 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/proc/sandbox.h"
 #include "lib/proc/traced.h"
+#include "lib/util/buf.h"
+#include "lib/util/log.h"
 
 #define ACCOUNT STR("nobody")
+
+enum { CANNOT_TAKE_AWAY = 99 };
 
 static const enum role_id roles[] = {ROLE_SMTPD,    ROLE_AUTH, ROLE_QUEUE,
                                      ROLE_DELIVERY, ROLE_KEYD, ROLE_DOCTOR};
@@ -207,6 +216,97 @@ an_unknown_account_is_named(void **state)
 	buf_free(&why);
 }
 
+/* A kernel that does not know `number`, for this process and its children. */
+static void
+take_away(unsigned number, unsigned error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {ARRAY_LEN(code), code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
+		_exit(CANNOT_TAKE_AWAY);
+}
+
+static struct buf lines = {.limit = 4096};
+
+static void
+on_line(struct str line)
+{
+	buf_add(&lines, line);
+	buf_addc(&lines, '\n');
+}
+
+enum { LANDLOCK_CREATE = 444 };
+
+static const struct {
+	const char *name;
+	unsigned    numbers[2], error;
+	const char *missing; /* as the log has it */
+	const char *there, *not_there;
+} lacks[] = {
+	{"no landlock", {LANDLOCK_CREATE}, ENOSYS, "missing=landlock ", "seccomp", "landlock"},
+	{"landlock is off", {LANDLOCK_CREATE}, EOPNOTSUPP, "missing=landlock ", "seccomp", "landlock"},
+	{"no seccomp", {SYS_seccomp}, EINVAL, "missing=seccomp ", "landlock", "seccomp"},
+	{"neither", {LANDLOCK_CREATE, SYS_seccomp}, ENOSYS, "missing=landlock,seccomp ", "", "seccomp"},
+};
+
+/* 0, or the line of the expectation that does not hold. */
+static int
+enter_without(size_t row, enum role_id role)
+{
+	struct buf     why = BUF(1000);
+	struct sandbox box = {.role = role, .account = ACCOUNT, .folder = -1, .in_force = BUF(256)};
+
+	log_hook(on_line);
+	for (size_t i = 0; i < 2; i++)
+		if (lacks[row].numbers[i] != 0)
+			take_away(lacks[row].numbers[i], lacks[row].error);
+	if (!sandbox_enter(&box, &why))
+		return __LINE__;
+	if (str_find_str(buf_str(&box.in_force), str_of(lacks[row].there)) < 0)
+		return __LINE__;
+	if (str_find_str(buf_str(&box.in_force), str_of(lacks[row].not_there)) >= 0)
+		return __LINE__;
+	buf_addc(&lines, ' ');
+	if (str_find_str(buf_str(&lines), STR("ev=sandbox level=warn")) < 0 ||
+	    str_find_str(buf_str(&lines), str_of(lacks[row].missing)) < 0)
+		return __LINE__;
+	/* In one line, and once. */
+	return str_find(buf_str(&lines), '\n') == (ptrdiff_t)lines.n - 2 ? 0 : __LINE__;
+}
+
+static void
+what_the_kernel_lacks_is_told_in_one_line(void **state)
+{
+	(void)state;
+	if (TRACED)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(lacks); i++)
+		for (size_t r = 0; r < ARRAY_LEN(roles); r++) {
+			int   status;
+			pid_t pid = fork();
+
+			if (pid == 0) {
+				int line = enter_without(i, roles[r]);
+
+				if (line != 0)
+					fprintf(stderr, "%s: line %d: %s\n", lacks[i].name, line,
+					        buf_z(&lines));
+				_exit(line != 0);
+			}
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_TAKE_AWAY)
+				skip();
+			assert_int_equal(status, 0);
+		}
+}
+
 int
 main(void)
 {
@@ -215,6 +315,7 @@ main(void)
 		cmocka_unit_test(only_the_queue_may_start_a_thread),
 		cmocka_unit_test(root_is_given_up),
 		cmocka_unit_test(an_unknown_account_is_named),
+		cmocka_unit_test(what_the_kernel_lacks_is_told_in_one_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
