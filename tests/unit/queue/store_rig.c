@@ -115,18 +115,15 @@ rig_init(struct rig *r)
 	memset(r, 0, sizeof *r);
 	snprintf(r->dir, sizeof r->dir, "/tmp/test_store.XXXXXX");
 	assert_non_null(mkdtemp(r->dir));
+	r->kind = &rig_kinds[0];
 	r->segment_bytes = 4 * 1024 * 1024;
 	r->text = BUF(16 * 1024 * 1024);
 }
 
-void
-rig_open(struct rig *r)
+static struct store *
+open_disk(struct rig *r, struct buf *why)
 {
-	struct buf why = BUF(512);
-
-	r->loop = loop_create();
-	r->state = -1;
-	r->store = store_disk_open(
+	return store_disk_open(
 		&(struct store_disk_conf){
 			.loop = r->loop,
 			.dirfd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
@@ -137,7 +134,17 @@ rig_open(struct rig *r)
 			.warm_bytes = r->warm_bytes,
 			.slack_bytes = r->slack_bytes,
 		},
-		&events, r, &why);
+		&events, r, why);
+}
+
+void
+rig_open(struct rig *r)
+{
+	struct buf why = BUF(512);
+
+	r->loop = loop_create();
+	r->state = -1;
+	r->store = r->kind->open(r, &why);
 	if (r->store == NULL)
 		print_error("%s\n", buf_z(&why));
 	assert_non_null(r->store);
@@ -178,8 +185,8 @@ shell(const char *a, const char *b, const char *c, const char *d)
 }
 
 /* The copy is taken first, then the old store may write to the old directory what it likes. */
-void
-rig_crash(struct rig *r)
+static void
+crash_disk(struct rig *r)
 {
 	char copy[64 + 8];
 
@@ -188,6 +195,17 @@ rig_crash(struct rig *r)
 	rig_close(r);
 	shell("rm", "-rf", r->dir, NULL);
 	assert_int_equal(rename(copy, r->dir), 0);
+}
+
+const struct rig_kind rig_kinds[] = {
+	{"disk", open_disk, crash_disk},
+	{NULL, NULL, NULL},
+};
+
+void
+rig_crash(struct rig *r)
+{
+	r->kind->crash(r);
 }
 
 void

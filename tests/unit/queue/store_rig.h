@@ -30,7 +30,19 @@ struct rig_lease {
 	int      fd;
 };
 
+struct rig;
+
+/* A kind of store; its files or whatever it has are in the rig's directory. */
+struct rig_kind {
+	const char *name;
+	struct store *(*open)(struct rig *r, struct buf *why);
+	void (*crash)(struct rig *r); /* as rig_crash() */
+};
+
+extern const struct rig_kind rig_kinds[]; /* up to one without a name */
+
 struct rig {
+	const struct rig_kind *kind;
 	char              dir[64];
 	struct loop      *loop;
 	struct store     *store;
@@ -57,7 +69,7 @@ struct rig {
 	size_t            rows;
 };
 
-void rig_init(struct rig *r); /* makes the directory */
+void rig_init(struct rig *r); /* makes the directory; the first kind */
 void rig_open(struct rig *r);
 void rig_close(struct rig *r); /* as a clean stop */
 void
