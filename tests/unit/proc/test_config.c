@@ -47,6 +47,7 @@ static const struct {
 	{"dkim", "a.example { canonicalization simple/relaxed; key s1 %/rsa.pem }", "a.example { key s1 %/rsa.pem canonicalization simple/relaxed }", ""},
 	{"dkim", "a.example { key s1 %/ed.pem unpublished unsigned }", "a.example { key s1 %/ed.pem unpublished unsigned }", ""},
 	{"dkim", "a.example { unpublished hold key s1 %/ed.pem }", "a.example { key s1 %/ed.pem }", ""},
+	{"dkim", "a.example { unpublished unsigned }", "a.example { unpublished unsigned }", ""},
 	{"preflight", "enforce", "enforce", ""},
 	{"dkim", "a.example { canonicalization simple key s1 %/ed.pem }", "a.example { key s1 %/ed.pem canonicalization simple/simple }", ""},
 	{"route", SMARTHOST, "* { via h.example:587 starttls user x password *** }", ""},
