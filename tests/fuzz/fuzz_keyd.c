@@ -22,7 +22,7 @@ __wrap_prctl(int option UNUSED, ...)
 static const struct play play = {
 	.role_main = keyd_main,
 	.config = "hostname mail.example.com\n"
-		"dkim example.com { key s1 /k/1.pem ed25519 data:"
+		"dkim example.com { key s1 /k/1.pem ed25519 - data:"
 		"LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1DNENBUUF3QlFZREsyVndCQ0lFSU1uem1xYlloZE9B"
 		"SUhrVjNLaUt0QlJzSjNYTnVHaEwrNExHTkY0QkI3ZEcKLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo= }\n",
 };
