@@ -363,3 +363,20 @@ def test_container_without_a_file():
         p.start()
         p.send(SENDER, ["b@a.example"], letter(), port=port)
         w.receivers["127.0.0.2"].wait(1)
+
+
+def test_received_client():
+    """the client's name and address stand in Received: short leaves out those of logins, full shows all, none nobody's"""
+    for word, login_shown, local_shown in (("short", False, True), ("full", True, True), ("none", False, False)):
+        with Office(f"received-client {word}\n" if word != "short" else "") as w:
+            with w.postern.smtp(w.submission) as s:
+                s.starttls(context=w.context)
+                s.login("app1", "secret one")
+                s.sendmail(SENDER, ["b@a.example"], letter())
+            w.postern.send(SENDER, ["b@a.example"], letter())
+            for got in w.receivers["127.0.0.2"].wait(2):
+                received = re.search(rb"^Received: ((?:[^\r\n]|\r\n[ \t])*)", got.data, re.M)[1]
+                shown = local_shown if b"ESMTPSA" not in received else login_shown
+                assert (b"client.example" in received and b"[127.0.0.1]" in received) == shown, (word, received)
+                assert shown or (b"client.example" not in received and b"127.0.0.1" not in received), (word, received)
+                assert b"by mail.sender.example" in received, received
