@@ -103,6 +103,7 @@ config_read(struct str rendered, unsigned generation)
 	conf_apply(&m);
 	ok = m.errors == 0;
 	conf_tree_unref(m.tree); /* nothing points there: every value was copied */
+	hash_free(&m.seen);
 	arena_free(&m.scratch);
 	if (ok)
 		return m.c;
