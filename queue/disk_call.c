@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* disk_call - callbacks and events, which never come from inside a call. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/util/mem.h"
 #include "lib/util/time.h"
@@ -19,7 +20,7 @@ struct change_later {
 	struct later later;
 	uint64_t     id;
 	const char  *what;
-	char        *why;
+	char         why[]; /* inside, because what is not said any more is freed as a whole */
 };
 
 void
@@ -70,19 +71,19 @@ say_change(struct disk *d, struct later *l)
 	struct change_later *c = CONTAINER(l, struct change_later, later);
 
 	d->events->change(d->arg, c->id, c->what, str_of(c->why));
-	free(c->why);
 	free(c);
 }
 
 void
 disk_say_change(struct disk *d, uint64_t id, const char *what, struct str why)
 {
-	struct change_later *c = mem_zero(sizeof *c);
+	struct change_later *c = mem_zero(sizeof *c + why.n + 1);
 
 	c->later.run = say_change;
 	c->id = id;
 	c->what = what;
-	c->why = str_dup(why);
+	if (why.n > 0)
+		memcpy(c->why, why.p, why.n);
 	disk_say(d, &c->later);
 }
 
