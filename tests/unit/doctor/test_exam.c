@@ -444,6 +444,30 @@ test_disk(void **state)
 	x->config.spool = spool;
 }
 
+/* Two conversations are one only if address, port and every letter are the same. */
+static void
+test_conversations(void **state)
+{
+	struct answers     a;
+	struct facts      *f;
+	const struct fact *one;
+	struct addr        to, other;
+
+	(void)state;
+	answers_init(&a);
+	f = answers_facts(&a);
+	assert_true(addr_parse_port(STR("192.0.2.1:25"), 25, &to));
+	other = to;
+	other.port = 587;
+	one = facts_talk(f, to, STR("EHLO a"));
+	assert_ptr_equal(facts_talk(f, to, STR("EHLO a")), one);
+	assert_ptr_not_equal(facts_talk(f, other, STR("EHLO a")), one);
+	assert_ptr_not_equal(facts_talk(f, to, STR("EHLO A")), one);
+	assert_ptr_not_equal(facts_visit(f, to, STR("EHLO a")), one);
+	facts_destroy(f);
+	answers_free(&a);
+}
+
 /* The verdict, the lines to paste, and each cure only once. */
 static void
 test_report(void **state)
@@ -482,6 +506,7 @@ main(void)
 		cmocka_unit_test(test_criteria),
 		cmocka_unit_test(test_configurations),
 		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_conversations),
 		cmocka_unit_test(test_report),
 	};
 
