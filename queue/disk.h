@@ -82,7 +82,8 @@ struct reclaim {
 	uint32_t        at;
 	uint8_t        *data;      /* its octets from `begin` on */
 	uint32_t        begin, have, cap;
-	unsigned        moving;    /* MOVE records on their way */
+	unsigned        moving;    /* MOVE records on their way, */
+	size_t          bytes;     /* and theirs, with those that have just arrived */
 	bool            retiring;  /* a segment is on its way out */
 	uint32_t        stuck_seq; /* the segment tried last */
 	struct deferred step;

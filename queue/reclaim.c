@@ -67,6 +67,7 @@ release(struct reclaim *r)
 	free(r->data);
 	r->data = NULL;
 	r->have = r->cap = 0;
+	r->bytes = 0;
 	r->from = NULL;
 }
 
@@ -122,8 +123,10 @@ moved(struct disk *d, struct block *b, int error)
 		msg_place(d, m, g, b->off);
 		note_move(d, m, b);
 	}
-	if (r->moving == 0)
+	if (r->moving == 0) {
+		r->bytes = 0;
 		loop_defer(d->loop, &r->step);
+	}
 	return false;
 }
 
@@ -288,15 +291,20 @@ is_over(const struct disk *d, unsigned quarters)
 	return segments_bytes(&d->segments) > 2 * d->index.live_bytes + slack(d) / 4 * quarters;
 }
 
+static size_t
+enough(const struct disk *d)
+{
+	return is_over(d, 3) ? HASTE_BYTES : STEP_BYTES;
+}
+
 /* False: come back later, at the same place. */
 static bool
 move_some(struct disk *d)
 {
 	struct reclaim *r = &d->reclaim;
-	size_t          bytes = 0, enough = is_over(d, 3) ? HASTE_BYTES : STEP_BYTES;
 	uint32_t        begin = r->at;
 
-	while (r->at + RECORD_HEAD <= r->from->used && bytes < enough &&
+	while (r->at + RECORD_HEAD <= r->from->used && r->bytes < enough(d) &&
 	       r->at - begin < HASTE_BYTES) {
 		struct loaded l = {0};
 		struct msg   *m = cut_record(d, &l);
@@ -307,7 +315,7 @@ move_some(struct disk *d)
 			return false;
 		check_sums(d, m, &l);
 		append_move(d, m, &l);
-		bytes += record_span(&l.r);
+		r->bytes += record_span(&l.r);
 		r->at += (uint32_t)record_span(&l.r);
 	}
 	return true;
@@ -319,17 +327,16 @@ step(void *arg)
 	struct disk    *d = arg;
 	struct reclaim *r = &d->reclaim;
 
-	if (r->from == NULL || r->moving > 0 || d->closed != NULL)
+	if (r->from == NULL || d->closed != NULL || (r->moving > 0 && r->bytes >= enough(d)))
 		return;
 	if (d->log.failures > 0 || !move_some(d)) {
 		timer_set(r->again, AGAIN_MS);
 		return;
 	}
-	if (r->moving > 0)
-		return;
 	if (r->at + RECORD_HEAD <= r->from->used) {
-		loop_defer(d->loop, &r->step);
-	} else {
+		if (r->moving == 0 || r->bytes < enough(d))
+			loop_defer(d->loop, &r->step);
+	} else if (r->moving == 0) {
 		/* Whatever still claims to live here could not be found: it is damaged and keeps the segment. */
 		release(r);
 		reclaim_check(d);
