@@ -48,7 +48,7 @@ parse_tags(struct str rest, struct str tags[TAGS])
 			return rest.n == 0;
 		if (str_find(rest, ';') < 0 || !str_cut(&rest, ';', &value))
 			return false;
-		tags[i] = trim(value);
+		tags[i] = value;
 	}
 	return false;
 }
