@@ -63,8 +63,10 @@ cmd_run(struct cmd *c)
 	good = o.config != NULL && cmd_can_log_in(o.config, &report);
 	fputs(buf_z(&report), stderr);
 	buf_free(&report);
-	if (!good)
+	if (!good) {
+		config_unref(o.config);
 		return CMD_CONFIG;
+	}
 	log_setup("supervisor", o.config->log_json ? LOG_JSON : LOG_LOGFMT, o.config->debug);
 	log_info(ev("start"), kv("version", POSTERN_VERSION),
 	         kv("mode", config_is_capture(o.config) ? "capture" : "live"),

@@ -245,9 +245,9 @@ static bool
 format_listen(struct view *v, const struct row *row UNUSED, const void *base, size_t i)
 {
 	const struct config      *c = base;
-	const struct listen_conf *l = &c->listens[i];
+	const struct listen_conf *l = i < c->n_listens ? &c->listens[i] : NULL;
 
-	if (i >= c->n_listens)
+	if (l == NULL)
 		return false;
 	v->origin = l->origin;
 	buf_addc(v->out, ' ');

@@ -103,9 +103,9 @@ static bool
 format_tls(struct view *v, const struct row *row UNUSED, const void *base, size_t i)
 {
 	const struct config   *c = base;
-	const struct tls_conf *t = &c->tls[i];
+	const struct tls_conf *t = i < c->n_tls ? &c->tls[i] : NULL;
 
-	if (i >= c->n_tls)
+	if (t == NULL)
 		return false;
 	v->origin = t->origin;
 	conf_put_word(v->out, t->cert_path);
