@@ -411,9 +411,8 @@ test_configurations(void **state)
 		changed.config.listens = changed.listens;
 		changed.config.trusts = &changed.trust;
 		apply(&changed, configs[i].change);
-		check_row(&changed,
-		          &(struct row){configs[i].name, configs[i].without, configs[i].with,
-		                        configs[i].id, configs[i].want});
+		check_row(&changed, &(struct row){configs[i].name, configs[i].without,
+		                                  configs[i].with, configs[i].id, configs[i].want});
 	}
 }
 
@@ -425,8 +424,7 @@ test_disk(void **state)
 	static const struct {
 		int64_t           sync_us;
 		enum check_status want;
-	} disks[] = {
-		{3000, CHECK_PASS}, {200 * 1000, CHECK_NOTE}, {2000 * 1000, CHECK_WARN}};
+	} disks[] = {{3000, CHECK_PASS}, {200 * 1000, CHECK_NOTE}, {2000 * 1000, CHECK_WARN}};
 	struct str spool = x->config.spool;
 
 	x->config.spool = STR("/dev/shm");
@@ -503,10 +501,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_criteria),
-		cmocka_unit_test(test_configurations),
-		cmocka_unit_test(test_disk),
-		cmocka_unit_test(test_conversations),
+		cmocka_unit_test(test_criteria), cmocka_unit_test(test_configurations),
+		cmocka_unit_test(test_disk),     cmocka_unit_test(test_conversations),
 		cmocka_unit_test(test_report),
 	};
 
