@@ -75,6 +75,10 @@ take(struct dkim_record *r, struct str name, struct str value, struct buf *why)
 		r->testing = lists(value, STR("y"));
 		r->strict = lists(value, STR("s"));
 	} else if (str_eq(name, STR("p"))) {
+		if (r->revoked || r->key.n > 0) { /* RFC 6376 section 3.2 */
+			buf_addz(why, "p= stands there twice: two records were pasted into one");
+			return false;
+		}
 		r->revoked = value.n == 0;
 		if (!decode(&r->key, value)) {
 			buf_addz(why,

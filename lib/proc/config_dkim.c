@@ -345,7 +345,7 @@ conf_dkim_found(struct maker *m)
 	if (list == NULL && errno == EACCES && m->c->domains.n > 0 && m->c->dkim_sign)
 		conf_problem(m, conf_unreadable(m, errno), (struct place){0}, "the folder of the DKIM keys %s: %s",
 		             buf_z(&root), strerror(EACCES));
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; list != NULL && i < n; i++)
 		found_domain(m, buf_z(&root), list[i]);
 	buf_free(&root);
 }

@@ -158,7 +158,7 @@ load(struct maker *m, enum file_kind kind, const struct word *w, struct file *f)
 	/* buf_room() asks for a whole piece, so the last one may stand over the limit. */
 	struct buf b = {.limit = kinds[kind].limit + PIECE, .secret = kinds[kind].secret};
 	int fd = open(w->text.p, O_RDONLY | O_CLOEXEC | (kind == FILE_CONFIG ? 0 : O_NONBLOCK));
-	struct stat st;
+	struct stat st = {0};
 	int         error = 0;
 	int         gone = fd < 0 || fstat(fd, &st) != 0 ? errno : 0;
 

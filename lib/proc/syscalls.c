@@ -307,7 +307,7 @@ syscalls_enter(enum role_id id)
 {
 	unsigned        role = 1u << id;
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int             error = f == NULL ? -ENOMEM : 0;
+	int             error;
 
 	if (f == NULL)
 		return ENOMEM;

@@ -172,8 +172,6 @@ role_done(struct role *r UNUSED)
 {
 }
 
-void role_tell(struct role *r, enum wire_id id, const void *msg);
-
 void
 role_tell(struct role *r UNUSED, enum wire_id id UNUSED, const void *msg UNUSED)
 {

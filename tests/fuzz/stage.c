@@ -18,8 +18,6 @@ struct role {
 	bool                     done;
 };
 
-void role_tell(struct role *r, enum wire_id id, const void *msg);
-
 /* role_run() has no argument for it. */
 static struct role on_stage;
 
