@@ -20,10 +20,10 @@ enum { ROWS_MAX = 1024 * 1024, SUBJECT_MAX = 1024, WORDS_MAX = 4096 };
 static const char out_of_reach[] = "relay. tls.cert queue fs dkim.bits dkim.sign dkim.age";
 
 struct visit {
-	struct role  *role;
-	struct world  world;
-	struct buf    only, except;
-	bool          open;
+	struct role *role;
+	struct world world;
+	struct buf   only, except;
+	bool         open;
 };
 
 /* ---- the result ---- */

@@ -182,7 +182,8 @@ enforce(const struct gates *g, const struct envelope *env, const struct route *r
 		return hold(pass, 7, 0);
 	}
 	if (route->direct && g->ptr4_fails) {
-		buf_addf(&pass->text, "held: the reverse name of our address fails its check%s", end);
+		buf_addf(&pass->text, "held: the reverse name of our address fails its check%s",
+		         end);
 		return hold(pass, 7, 25);
 	}
 	if (route->direct && fails(g, true, sender)) {

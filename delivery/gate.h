@@ -50,9 +50,9 @@ struct gate_pass {
 };
 
 /* `g` and `p` may be NULL: then nothing is asked. `pass` is to be freed in any case. */
-enum gate_way gate_try(const struct gates *g, struct published *p, const struct config *c,
-                       const struct envelope *env, const struct route *route,
-                       struct gate_pass *pass);
-void          gate_pass_free(struct gate_pass *pass);
+enum gate_way
+     gate_try(const struct gates *g, struct published *p, const struct config *c,
+              const struct envelope *env, const struct route *route, struct gate_pass *pass);
+void gate_pass_free(struct gate_pass *pass);
 
 #endif

@@ -13,13 +13,14 @@
 
 enum {
 	SECOND = 1000,
-	LIMIT_MS = 5 * SECOND,           /* so long a mail waits for the first answer */
-	LEAST_MS = 60 * SECOND,          /* a good answer is kept so long at least ... */
-	MOST_MS = 3600 * SECOND,         /* ... and at most */
-	AGAIN_MS = 30 * SECOND,          /* a bad one */
-	SILENT_MS = 10 * SECOND,         /* no answer */
-	SEEN_MS = 7 * 24 * 3600 * SECOND, /* without an answer a key that was seen is good so long */
-	WANTED_MS = 3600 * SECOND,       /* keys are asked for by themselves while mail waits for them */
+	LIMIT_MS = 5 * SECOND,   /* so long a mail waits for the first answer */
+	LEAST_MS = 60 * SECOND,  /* a good answer is kept so long at least ... */
+	MOST_MS = 3600 * SECOND, /* ... and at most */
+	AGAIN_MS = 30 * SECOND,  /* a bad one */
+	SILENT_MS = 10 * SECOND, /* no answer */
+	SEEN_MS = 7 * 24 * 3600 *
+	          SECOND,          /* without an answer a key that was seen is good so long */
+	WANTED_MS = 3600 * SECOND, /* keys are asked for by themselves while mail waits for them */
 	TICK_MS = 5 * SECOND,
 	KEYS_MAX = 4096,
 	NAME_ROOM = 600,
@@ -47,13 +48,13 @@ struct seen {
 };
 
 struct published {
-	struct loop  *loop;
-	struct dns   *dns;
-	published_fn *changed;
-	void         *arg;
-	struct hash   table;
-	struct list   all, waiting, seen;
-	struct timer *tick;
+	struct loop    *loop;
+	struct dns     *dns;
+	published_fn   *changed;
+	void           *arg;
+	struct hash     table;
+	struct list     all, waiting, seen;
+	struct timer   *tick;
 	struct deferred wake;
 };
 
@@ -231,7 +232,7 @@ wake(void *arg)
 {
 	struct published *p = arg;
 	struct link      *k;
-	size_t            n = p->waiting.n; /* those who come back from the call have another turn */
+	size_t n = p->waiting.n; /* those who come back from the call have another turn */
 
 	while (n-- > 0 && (k = list_pop(&p->waiting)) != NULL) {
 		struct published_wait *w = CONTAINER(k, struct published_wait, link);

@@ -18,7 +18,7 @@ struct loop;
 struct published;
 
 enum key_state {
-	KEY_ASKED,       /* nothing is known yet; it will be within seconds */
+	KEY_ASKED, /* nothing is known yet; it will be within seconds */
 	KEY_PUBLISHED,
 	KEY_UNPUBLISHED, /* missing, another one, revoked */
 	KEY_SILENT,      /* never seen, and the DNS does not say */

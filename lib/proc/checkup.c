@@ -23,10 +23,10 @@ enum {
 	SECOND = 1000,
 	MINUTE = 60 * SECOND,
 	HOUR = 60 * MINUTE,
-	SOON_MS = 3 * SECOND,       /* the start has other work */
+	SOON_MS = 3 * SECOND, /* the start has other work */
 	ALL_MS = 6 * HOUR,
-	LISTS_MS = 24 * HOUR,       /* block lists count how often one asks */
-	LIMIT_MS = 30 * SECOND,     /* the exam itself ends after five */
+	LISTS_MS = 24 * HOUR,   /* block lists count how often one asks */
+	LIMIT_MS = 30 * SECOND, /* the exam itself ends after five */
 	FAILED_FIRST_MS = MINUTE,
 	FAILED_MOST_MS = HOUR,
 	CLOSED_FIRST_MS = 15 * SECOND, /* mail waits: look often whether it may go */
@@ -54,19 +54,19 @@ struct checkup {
 	void (*gates)(void *arg);
 	void *arg;
 
-	struct timer    *due, *limit;
-	struct channel  *channel; /* to the doctor; NULL: gone */
-	pid_t            pid;     /* 0: none runs */
-	bool             answered, reaped;
-	int              status;         /* its end, once it is reaped */
-	struct buf       only, except; /* of the exam that runs */
-	int64_t          began_ms;
+	struct timer   *due, *limit;
+	struct channel *channel; /* to the doctor; NULL: gone */
+	pid_t           pid;     /* 0: none runs */
+	bool            answered, reaped;
+	int             status;       /* its end, once it is reaped */
+	struct buf      only, except; /* of the exam that runs */
+	int64_t         began_ms;
 
-	int64_t  all_ms, lists_ms, closed_ms, suspect_ms, failed_ms; /* when, mono; 0: not planned */
-	int64_t  closed_wait_ms, failed_wait_ms;
-	int64_t  done_wall_ms; /* the last one that answered; 0: none */
+	int64_t all_ms, lists_ms, closed_ms, suspect_ms, failed_ms; /* when, mono; 0: not planned */
+	int64_t closed_wait_ms, failed_wait_ms;
+	int64_t done_wall_ms; /* the last one that answered; 0: none */
 	uint64_t n_exams, n_failed;
-	bool     known;        /* gates have been told, if only that there are none */
+	bool     known; /* gates have been told, if only that there are none */
 
 	struct list      suspects;
 	struct verdicts *verdicts;
@@ -130,7 +130,8 @@ add_check(const struct suspect *s, struct str row, struct buf *checks, struct bu
 	}
 	if (id.n > 0 && status.n > 0 && checks_include(str_of(s->only), STR_NONE, buf_str(&id)) &&
 	    checks->n < TEXT_MAX) {
-		bad = str_eq(buf_str(&status), STR("fail")) || str_eq(buf_str(&status), STR("warn"));
+		bad = str_eq(buf_str(&status), STR("fail")) ||
+		      str_eq(buf_str(&status), STR("warn"));
 		buf_addf(checks, "%s%s=%s", checks->n > 0 ? "," : "", buf_z(&id), buf_z(&status));
 		if (bad && why->n == 0)
 			buf_addf(why, "%s: %s", buf_z(&subject), buf_z(&text));
@@ -189,8 +190,13 @@ gather(struct checkup *c, struct buf *only)
 static void
 log_change(const struct verdict *v, const char *was)
 {
-	struct kv fields[] = {ev("check"),           kv("id", v->id),   kv("subject", v->subject),
-	                      kv("status", v->status), kv("was", was), kv("why", v->why), {0}};
+	struct kv fields[] = {ev("check"),
+	                      kv("id", v->id),
+	                      kv("subject", v->subject),
+	                      kv("status", v->status),
+	                      kv("was", was),
+	                      kv("why", v->why),
+	                      {0}};
 	bool      bad = strcmp(v->status, "fail") == 0 || strcmp(v->status, "warn") == 0;
 
 	if (strcmp(v->status, "note") == 0 && *was == '\0')
@@ -313,7 +319,8 @@ start(struct checkup *c)
 		failed(c, strerror(errno));
 		return;
 	}
-	c->channel = channel_open(c->loop, ends[0], ROLE_SUPERVISOR, ROLE_DOCTOR, &channel_hooks, c);
+	c->channel = channel_open(c->loop, ends[0], ROLE_SUPERVISOR, ROLE_DOCTOR, &channel_hooks,
+	                          c);
 	send_orders(c);
 	timer_set(c->limit, LIMIT_MS);
 }
@@ -355,7 +362,8 @@ leave(struct checkup *c)
 		plan_closed(c);
 	} else {
 		if (WIFSIGNALED(status))
-			buf_addf(&why, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+			buf_addf(&why, "signal %d (%s)", WTERMSIG(status),
+			         strsignal(WTERMSIG(status)));
 		else
 			buf_addf(&why, "exit code %d without a result", WEXITSTATUS(status));
 		failed(c, buf_z(&why));
@@ -525,8 +533,9 @@ checkup_gates(const struct checkup *c, struct buf *out)
 void
 checkup_report(const struct checkup *c, struct buf *out)
 {
-	static const char *const preflight[] = {
-		[PREFLIGHT_ADVISE] = "advise", [PREFLIGHT_ENFORCE] = "enforce", [PREFLIGHT_OFF] = "off"};
+	static const char *const preflight[] = {[PREFLIGHT_ADVISE] = "advise",
+	                                        [PREFLIGHT_ENFORCE] = "enforce",
+	                                        [PREFLIGHT_OFF] = "off"};
 	static const char *const statuses[] = {"pass", "note", "warn", "fail", "skip"};
 
 	if (c->config == NULL)

@@ -21,9 +21,9 @@ struct config;
 struct loop;
 
 /* `program` as in crew_plan. `gates` is called when checkup_gates() says something else. */
-struct checkup *checkup_create(struct loop *l, const char *program, void (*gates)(void *arg),
-                               void *arg);
-void            checkup_destroy(struct checkup *c); /* kills the doctor; NULL is allowed */
+struct checkup      *
+checkup_create(struct loop *l, const char *program, void (*gates)(void *arg), void *arg);
+void checkup_destroy(struct checkup *c); /* kills the doctor; NULL is allowed */
 
 /* The configuration that is in force from now on; borrowed until the next call. */
 void checkup_config(struct checkup *c, const struct config *config, uint32_t generation);

@@ -162,8 +162,8 @@ status_word(struct str s)
 static struct verdict *
 read_finding(struct str row)
 {
-	struct buf      id = BUF(CELL_MAX), subject = BUF(CELL_MAX), status = BUF(CELL_MAX),
-			why = BUF(CELL_MAX);
+	struct buf id = BUF(CELL_MAX), subject = BUF(CELL_MAX), status = BUF(CELL_MAX),
+		   why = BUF(CELL_MAX);
 	struct verdict *f = NULL;
 
 	if (cell(row, "id", &id) && cell(row, "status", &status) &&
@@ -271,8 +271,10 @@ take_rest(struct verdicts *v, const struct wire_examine *asked, struct list *kep
 
 	LIST_EACH(&v->findings, old, struct verdict, link) {
 		if (checks_include(asked->only, asked->except, str_of(old->id))) {
-			struct verdict gone = {.id = old->id, .subject = old->subject,
-			                       .status = "pass", .why = ""};
+			struct verdict gone = {.id = old->id,
+			                       .subject = old->subject,
+			                       .status = "pass",
+			                       .why = ""};
 
 			changed(&gone, old->status);
 		} else {
