@@ -158,6 +158,20 @@ check_segment(struct fsck *f, struct segment *g, struct segment *next)
 	advance(f, g->size);
 }
 
+/* A hint that outlived its retired segment in a crash tells of nothing that is still wanted. */
+static void
+check_gone(struct fsck *f, const struct segment *g)
+{
+	char name[NAME_MAX_SPOOL], what[80];
+
+	if (g->n_live == 0)
+		return;
+	segment_name(name, g);
+	snprintf(what, sizeof what, "is missing: %u message%s in it %s lost", g->n_live,
+	         g->n_live == 1 ? "" : "s", g->n_live == 1 ? "is" : "are");
+	tell(f, (struct fsck_news){.file = name}, what);
+}
+
 static void
 check_hint(struct fsck *f, struct segment *g)
 {
@@ -187,6 +201,10 @@ check_segments(struct fsck *f)
 			         "%u segments before it are missing: mail in them is lost",
 			         g->seq - all->v[i - 1]->seq - 1);
 			tell(f, (struct fsck_news){.file = name}, what);
+		}
+		if (g->gone) {
+			check_gone(f, g);
+			continue;
 		}
 		check_segment(f, g, i + 1 < all->n ? all->v[i + 1] : NULL);
 		check_hint(f, g);

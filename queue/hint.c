@@ -296,5 +296,9 @@ hint_look(struct disk *d, struct segment *g, uint8_t *data)
 	segment_hint_name(name, g);
 	if (faccessat(d->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
 		return HINT_NONE;
-	return read_file(d, g, &h, data) ? HINT_GOOD : HINT_BAD;
+	if (!read_file(d, g, &h, data))
+		return HINT_BAD;
+	g->first_batch = h.first_batch;
+	g->last_batch = h.last_batch;
+	return HINT_GOOD;
 }

@@ -358,12 +358,11 @@ drop_empty(struct disk *d, uint8_t *data)
 	while (d->segments.n > 0) {
 		struct segment *g = d->segments.v[d->segments.n - 1];
 
-		if (segment_first_batch(d, g) != 0 || is_cut(d, g) || !is_empty(d, g, data))
+		if (g->gone || segment_first_batch(d, g) != 0 || is_cut(d, g) || !is_empty(d, g, data))
 			break;
 		/* Its number is free again: a gap in the numbers would look like a loss at the next start. */
 		d->segments.next_seq = g->seq;
 		if (job == NULL) {
-			d->segments.n--;
 			segment_close(&d->segments, g);
 		} else {
 			segment_retire(&d->segments, g, job);
@@ -375,17 +374,88 @@ drop_empty(struct disk *d, uint8_t *data)
 	disk_job_start(d, job);
 }
 
-static void
-check_gap(struct disk *d, size_t i)
+static size_t
+first_file(const struct disk *d)
 {
-	const struct segment *g = d->segments.v[i], *before = i == 0 ? NULL : d->segments.v[i - 1];
+	size_t i = 0;
 
-	if (before == NULL || g->seq == before->seq + 1)
-		return;
-	d->damages++;
-	log_error(ev("spool-damage"), kv("segment", before->seq + 1),
-	          kv("segments", g->seq - before->seq - 1),
-	          kv("msg", "segments of the queue are missing: mail in them is lost"));
+	while (i < d->segments.n && d->segments.v[i]->gone)
+		i++;
+	return i;
+}
+
+/* Before the spares are dropped: one of them shows that the newest segment is not there. */
+static void
+check_gaps(struct disk *d)
+{
+	const struct segment *before = NULL;
+
+	for (size_t i = 0; i < d->segments.n; before = d->segments.v[i++]) {
+		const struct segment *g = d->segments.v[i];
+
+		/* What a crash left of retired ones has no neighbours any more. */
+		if (i <= first_file(d) || g->seq == before->seq + 1)
+			continue;
+		d->damages++;
+		log_error(ev("spool-damage"), kv("segment", before->seq + 1),
+		          kv("segments", g->seq - before->seq - 1),
+		          kv("msg", "segments of the queue are missing: mail in them is lost"));
+	}
+}
+
+/* ---- segments that somebody took away, but for their hints ---- */
+
+static void
+mourn(void *arg, void *msg)
+{
+	struct disk          *d = arg;
+	struct msg           *m = msg;
+	const struct segment *g = segment_find(&d->segments, m->seq);
+
+	if (g != NULL && g->gone)
+		msg_damage(d, m, "the segment that it was in is missing");
+}
+
+/* Hints that are no good tell nothing, and go. */
+static void
+look_for_gone(struct disk *d, uint8_t *data)
+{
+	struct job *job = NULL;
+
+	for (size_t i = d->segments.n; i-- > 0;) {
+		struct segment *g = d->segments.v[i];
+
+		if (!g->gone || hint_look(d, g, data) == HINT_GOOD)
+			continue;
+		if (d->commit == NULL) {
+			segment_close(&d->segments, g);
+			continue;
+		}
+		job = job == NULL ? disk_job(d) : job;
+		segment_retire(&d->segments, g, job);
+	}
+	if (job != NULL)
+		disk_job_start(d, job);
+}
+
+/* What was in them and is still wanted. A retired segment may leave its hint behind in a crash: all in it is done. */
+static void
+report_gone(struct disk *d)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < d->segments.n; i++) {
+		const struct segment *g = d->segments.v[i];
+
+		if (!g->gone || g->n_live == 0)
+			continue;
+		any = true;
+		d->damages++;
+		log_error(ev("spool-damage"), kv("segment", g->seq), kv("messages", g->n_live),
+		          kv("msg", "this segment of the queue is missing: mail in it is lost"));
+	}
+	if (any)
+		order_each(&d->index.msgs, mourn, d);
 }
 
 bool
@@ -398,20 +468,22 @@ recovery_run(struct disk *d, struct buf *why)
 	d->log.next_batch = 1;
 	if (d->segments.n > 0) {
 		data = mem_array(1, SEGMENT_MAX);
+		look_for_gone(d, data);
+		check_gaps(d);
 		drop_empty(d, data);
 	}
 	for (size_t i = 0; i < d->segments.n; i++) {
 		struct segment *g = d->segments.v[i];
 		struct segment *next = i + 1 < d->segments.n ? d->segments.v[i + 1] : NULL;
 
-		check_gap(d, i);
-		if (!hint_load(d, g, data))
+		if (!hint_load(d, g, data) && !g->gone)
 			read_segment(d, g, next, data);
 		segment_seal(&d->segments, g);
 		if (g->last_batch >= d->log.next_batch)
 			d->log.next_batch = g->last_batch + 1;
 	}
 	free(data);
+	report_gone(d);
 	order_each(&d->index.msgs, shelve, &(struct shelving){d, time_wall_ms()});
 	return true;
 }

@@ -176,6 +176,8 @@ segment_first_batch(struct disk *d, struct segment *g)
 	uint8_t       head[RECORD_HEAD];
 	struct record r;
 
+	if (g != NULL && g->gone)
+		return g->first_batch;
 	if (g == NULL || !segment_read(&d->segments, g, 0, head, sizeof head) ||
 	    !record_decode(&r, head, g->seq, g->salt))
 		return 0;

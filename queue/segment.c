@@ -106,6 +106,13 @@ add(struct segments *s, struct segment *g)
 		s->next_seq = g->seq + 1;
 }
 
+static bool
+parse_name(struct str name, uint64_t *seq, uint64_t *salt)
+{
+	return parse_hex(str_sub(name, 0, 8), seq) && name.p[8] == '-' &&
+	       parse_hex(str_sub(name, 9, 16), salt) && *seq != 0;
+}
+
 static void
 found_segment(struct segments *s, struct str name)
 {
@@ -113,8 +120,7 @@ found_segment(struct segments *s, struct str name)
 	struct stat     st;
 	uint64_t        seq, salt;
 
-	if (!parse_hex(str_sub(name, 0, 8), &seq) || name.p[8] != '-' ||
-	    !parse_hex(str_sub(name, 9, 16), &salt) || seq == 0 ||
+	if (!parse_name(name, &seq, &salt) ||
 	    fstatat(s->dirfd, name.p, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
 	    segment_find(s, (uint32_t)seq) != NULL)
 		return;
@@ -123,6 +129,24 @@ found_segment(struct segments *s, struct str name)
 	g->salt = salt;
 	g->fd = -1;
 	g->size = st.st_size > UINT32_MAX ? UINT32_MAX : (uint32_t)st.st_size;
+	add(s, g);
+}
+
+/* A retired segment's hint may outlive it by a crash: what is in it decides, not that it is there. */
+static void
+found_hint(struct segments *s, struct str name)
+{
+	struct segment *g;
+	uint64_t        seq, salt;
+
+	if (!parse_name(name, &seq, &salt) || segment_find(s, (uint32_t)seq) != NULL)
+		return;
+	g = mem_zero(sizeof *g);
+	g->seq = (uint32_t)seq;
+	g->salt = salt;
+	g->fd = -1;
+	g->size = SEGMENT_MAX;
+	g->gone = true;
 	add(s, g);
 }
 
@@ -175,6 +199,10 @@ segments_scan(struct segments *s, struct buf *why)
 		else if (name.n == NAME_LENGTH)
 			found_segment(s, name);
 	}
+	rewinddir(dir);
+	while ((e = readdir(dir)) != NULL)
+		if (strlen(e->d_name) == NAME_LENGTH + 1 && str_ends(str_of(e->d_name), STR(".hint")))
+			found_hint(s, str_of(e->d_name));
 	closedir(dir);
 	return true;
 }
@@ -304,6 +332,18 @@ segment_made(struct segments *s, struct segment *g, const struct job *job)
 	return false;
 }
 
+static void
+take_out(struct segments *s, const struct segment *g)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i] != g)
+			continue;
+		memmove(s->v + i, s->v + i + 1, (s->n - i - 1) * sizeof(struct segment *));
+		s->n--;
+		return;
+	}
+}
+
 void
 segment_retire(struct segments *s, struct segment *g, struct job *job)
 {
@@ -311,20 +351,13 @@ segment_retire(struct segments *s, struct segment *g, struct job *job)
 	struct step *step;
 	bool         keep = false;
 
-	for (size_t i = 0; i < s->n; i++) {
-		if (s->v[i] != g)
-			continue;
-		memmove(s->v + i, s->v + i + 1, (s->n - i - 1) * sizeof(struct segment *));
-		s->n--;
-		break;
-	}
+	take_out(s, g);
 	for (size_t i = 0; i < ARRAY_LEN(s->free_ids); i++)
 		keep = keep || s->free_ids[i] == 0;
 	keep = keep && g->size == s->size && !g->broken;
+	/* Now and first: a hint alone would tell of a segment that somebody took away. */
 	segment_hint_name(hint, g);
-	step = job_step(job, STEP_UNLINK, s->dirfd);
-	step->lenient = true;
-	memcpy(step->from, hint, sizeof hint);
+	(void)s->io->unlink(s->dirfd, hint);
 	segment_name(from, g);
 	if (keep) {
 		/* Now, not in the job: the very next segment_make() may want it. */
@@ -344,6 +377,7 @@ segment_retire(struct segments *s, struct segment *g, struct job *job)
 void
 segment_close(struct segments *s, struct segment *g)
 {
+	take_out(s, g);
 	destroy(s, g);
 }
 
@@ -368,7 +402,7 @@ segments_bytes(const struct segments *s)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		n += s->v[i]->size;
+		n += s->v[i]->gone ? 0 : s->v[i]->size;
 	return n;
 }
 

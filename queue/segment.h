@@ -31,6 +31,7 @@ struct segment {
 	uint64_t    first_batch, last_batch; /* 0: none */
 	bool        sealed;                  /* nothing is written any more */
 	bool        broken;                  /* a write to it failed */
+	bool        gone;                    /* only its hint is left */
 };
 
 struct segments {

@@ -355,6 +355,65 @@ a_missing_segment_is_loud(void **state)
 	assert_in_range(rig_messages(r), 30, 45);
 }
 
+static void
+in_spool(const struct rig *r, const char *command)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof cmd, "cd %s && %s", r->dir, command);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* The first and the last have a neighbour on one side only: their hints tell. */
+static void
+the_mail_of_a_missing_segment_is_named(void **state)
+{
+	struct rig *r = *state;
+
+	for (uint64_t i = 1; i <= 60; i++)
+		assert_int_equal(rig_put(r, i, "a.example", 200 * 1024), STORE_OK);
+	rig_close(r);
+	in_spool(r, "rm 00000001-*.seg && rm $(basename $(ls 0*.hint | tail -n 1) .hint).seg");
+	for (unsigned life = 0; life < 2; life++) {
+		no_lines_yet();
+		rig_open(r);
+		assert_int_equal(n_damage, 2);
+		assert_in_range(n_damaged, 15, 45);
+		assert_int_equal(rig_messages(r), 60);
+		rig_crash(r);
+	}
+	rig_open(r);
+}
+
+/* A crash between the end of a segment and that of its hint is no damage. */
+static void
+a_hint_of_a_retired_segment_is_nothing(void **state)
+{
+	struct rig      *r = *state;
+	struct rig_lease leases[60];
+
+	for (uint64_t i = 0; i < 60; i++) {
+		assert_int_equal(rig_put(r, i + 1, "a.example", 200 * 1024), STORE_OK);
+		leases[i] = r->leases[0];
+	}
+	rig_turn(r, 100);
+	in_spool(r, "cp 00000001-*.hint keep");
+	in_spool(r, "ls 00000001-*.hint > name");
+	for (uint64_t i = 0; i < 25; i++)
+		assert_int_equal(rig_settle(r, &leases[i], STORE_DONE, 0, "250 ok"), STORE_OK);
+	rig_turn(r, 100);
+	rig_crash(r);
+	in_spool(r, "test ! -e 00000001-*.seg && mv keep $(cat name) && rm name");
+	no_lines_yet();
+	rig_open(r);
+	assert_int_equal(n_damage + n_damaged, 0);
+	assert_int_equal(rig_messages(r), 35);
+	rig_turn(r, 100);
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(n_damage + n_damaged, 0);
+}
+
 /* A start after a crash gives up the spare that it finds; another crash must not see a gap there. */
 static void
 two_crashes_leave_no_gap(void **state)
@@ -616,6 +675,8 @@ main(void)
 		CASE(a_flipped_body_behind_a_hint_is_found_when_read),
 		CASE(a_lost_hint_costs_nothing),
 		CASE(a_missing_segment_is_loud),
+		CASE(the_mail_of_a_missing_segment_is_named),
+		CASE(a_hint_of_a_retired_segment_is_nothing),
 		CASE(two_crashes_leave_no_gap),
 		CASE(recycled_segments_hold_no_ghosts),
 		CASE(old_mail_is_moved_and_the_log_stays_bounded),
