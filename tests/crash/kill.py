@@ -25,7 +25,6 @@ ROLES = ("smtpd", "queue", "delivery", "keyd", "auth", "all", "supervisor")
 # The others' death cuts no reply off: neither the connection nor what is known of it is theirs.
 MAKE_COPIES = {"queue", "delivery", "all", "supervisor"}
 SESSIONS = 12
-KILLS_A_ROUND = 50
 READ_S = 1.0  # a reply that was read is in the queue's hands long before this, on a busy machine too
 DELIVERED = re.compile(r"^ts=(\S+) .*\bev=delivered .*\bid=(\w+) ", re.M)
 RECEIVED_ID = re.compile(rb"\bid (\w+)")
@@ -157,6 +156,13 @@ class Round:
         return (f"{len(self.kills)} kills, {len(self.promised)} promised, {self.cut.total()} copies of mail whose reply was cut off on its way, "
                 f"{self.unwritten.total()} whose end was not on the disk, {len(self.failures)} failures")
 
+    def counts(self):
+        counts = {"kills": len(self.kills), "messages promised": len(self.promised)}
+        for what, copies in (("was cut off on its way", self.cut), ("was read, but its end was not yet on the disk", self.unwritten)):
+            for whom, n in copies.items():
+                counts[f"copies where the reply {what} (killed: {whom})"] = n
+        return counts
+
 
 def known_ends(log):
     """{id: [when the queue had a receiver's reply]}, a millisecond late rather than early."""
@@ -166,18 +172,3 @@ def known_ends(log):
         ends.setdefault(key, []).append(seconds + 0.001)
     return ends
 
-
-def soak(kills, seed, say):
-    bad = total = promised = 0
-    cut, unwritten = Counter(), Counter()
-    while total < kills:
-        seed += 1
-        r = Round(min(KILLS_A_ROUND, kills - total), seed)
-        total, cut, unwritten, promised, bad = total + len(r.kills), cut + r.cut, unwritten + r.unwritten, promised + len(r.promised), bad + len(r.failures)
-        say(f"kill: seed {seed}:", r.summary())
-        for failure in r.failures[:10]:
-            print("   ", failure, flush=True)
-    for what, count in (("was cut off on its way", cut), ("was read, but its end was not yet on the disk", unwritten)):
-        say(f"kill: {count.total()} copies where the reply {what}: {', '.join(f'{n} x {whom}' for whom, n in count.most_common())}")
-    say(f"kill: {total} kills, {promised} promised, {bad} failures")
-    return bad

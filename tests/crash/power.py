@@ -23,7 +23,7 @@ DONE_S = 3  # an end is written within 50 ms and the load's share of the disk
 
 def size(rng):
     kind = rng.random()
-    return rng.randrange(500, 6000) if kind < 0.75 else rng.randrange(20000, 120000) if kind < 0.96 else rng.randrange(270000, 500000)
+    return rng.randrange(500, 6000) if kind < 0.87 else rng.randrange(20000, 90000) if kind < 0.985 else rng.randrange(270000, 400000)
 
 
 def shim(world, state_path, **values):
@@ -82,6 +82,8 @@ class Run:
             time.sleep(0.05)
         self.end = self.recording.position()
         self.promised = self.load.stop()
+        if self.world.postern.process.poll() is not None:
+            raise AssertionError(f"the daemon has ended with {self.world.postern.process.returncode}:\n{self.world.postern.log()[-3000:]}")
         self.world.postern.kill()
         self.world.postern.env.pop("LD_PRELOAD", None)
         self.recording.end()
@@ -142,12 +144,15 @@ class Run:
                 p.kill()
 
     def recover(self, position, spool):
-        done = subprocess.run([f"{BUILD}/tests/crash/recover", spool], capture_output=True, timeout=60)
+        path = f"{self.recording.dir}/found"
+        with open(path, "wb") as f:  # a pipe would take longer than the recovery
+            done = subprocess.run([f"{BUILD}/tests/crash/recover", spool], stdout=f, stderr=subprocess.PIPE, timeout=120)
         if done.returncode != 0:
             self.fail(position, f"recovery ends with {done.returncode}", done.stderr[-300:])
         if b"damage" in done.stderr:
             self.fail(position, "false alarm:", done.stderr[-300:].decode("utf-8", "replace"))
-        return parse(done.stdout)
+        with open(path, "rb") as f:
+            return parse(f.read())
 
     def expected(self, position):
         return [m for m in self.promised if m.promised <= position and not (m.delivered and m.delivered <= position)]

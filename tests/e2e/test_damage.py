@@ -3,8 +3,13 @@
 
 import glob
 import os
+import sys
+import time
 
-from world import SENDER, letter, mx_zone, world
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
+
+from damage import TYPES, Spool  # noqa: E402
+from world import SENDER, letter, mx_zone, world  # noqa: E402
 
 NOBODY = {"a.example": mx_zone([(10, "mx1", "127.0.0.3")])}
 COUNT = 120
@@ -168,3 +173,31 @@ def test_a_segment_removed():
 
 def largest_named(w, text):
     return next(path for path in segments(w) if text in open(path, "rb").read())
+
+
+def damaged_spool(act):
+    spool = Spool()
+    try:
+        act(spool)
+        assert not spool.failures, "\n".join(spool.failures[:20])
+        assert spool.loud > spool.tried / 4, f"{spool.loud} of {spool.tried} damages were told"
+    finally:
+        spool.close()
+
+
+def test_every_field_of_every_record():
+    """an octet of any field of any type of record is changed, and there are no hints: never in silence, never a crash, all else is there"""
+    kinds = set()
+    damaged_spool(lambda s: kinds.update(s.every_field(with_hints=False)))
+    assert kinds >= set(TYPES.values()) - {"MOVE"}, kinds
+
+
+def test_every_field_of_every_record_behind_hints():
+    """the same while the hints are there: what is read for delivery is whole, or shown as damaged"""
+    damaged_spool(lambda s: s.every_field(with_hints=True))
+
+
+def test_damage_at_random():
+    """files are cut, removed, zeroed, flipped and full of noise at random: the same"""
+    seed = int(time.time())
+    damaged_spool(lambda s: [s.at_random(seed + i) for i in range(60)])
