@@ -43,6 +43,8 @@ struct block {
 
 struct log {
 	struct list     pending, running;
+	struct list     held; /* new messages that wait for old ones to be moved */
+	size_t          held_bytes;
 	size_t          pending_msgs, pending_bytes;
 	struct job      job;
 	struct iovec   *iov;
@@ -143,6 +145,7 @@ void log_open(struct disk *d);
 void log_close(struct disk *d);
 void log_add(struct disk *d, struct block *b);
 void log_flush(struct disk *d); /* no waiting for company */
+void log_admit(struct disk *d); /* what was held back goes on if it may */
 bool log_idle(const struct disk *d);
 void log_seal_now(struct disk *d); /* at the end of life: SEAL and hint */
 void log_update_state(struct disk *d);
@@ -187,6 +190,7 @@ void hint_write(struct disk *d, struct segment *g, const struct buf *hint); /* i
 void reclaim_open(struct disk *d);
 void reclaim_close(struct disk *d);
 void reclaim_check(struct disk *d); /* some segment may have died, or must be emptied */
+bool reclaim_is_behind(const struct disk *d); /* new mail must wait: log_admit() */
 void reclaim_give_up(struct disk *d, struct block *b); /* a MOVE taken off the list; frees it */
 
 /* big.c */

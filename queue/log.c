@@ -435,6 +435,7 @@ failed(struct disk *d, int error)
 	list_init(&again);
 	l->failures++;
 	l->last_error = error;
+	log_admit(d);
 	log_error(ev("spool-write"), kv("segment", l->active != NULL ? l->active->seq : 0u),
 	          kv("msg", strerror(error)));
 	if (l->sealing != NULL) {
@@ -559,11 +560,40 @@ log_begin(void *arg)
 	commit_start(d->commit, &l->job);
 }
 
+/* A report is the end of old mail: it helps to make room. */
+static bool
+must_wait(const struct disk *d, const struct block *b)
+{
+	return b->r.type == RECORD_MSG && (b->r.flags & RECORD_DERIVED) == 0 &&
+	       reclaim_is_behind(d);
+}
+
+void
+log_admit(struct disk *d)
+{
+	struct log  *l = &d->log;
+	struct link *k;
+
+	if (list_empty(&l->held) || reclaim_is_behind(d))
+		return;
+	l->held_bytes = 0;
+	while ((k = list_pop(&l->held)) != NULL) {
+		list_push(&l->pending, k);
+		count(l, CONTAINER(k, struct block, link));
+	}
+	begin_soon(d);
+}
+
 void
 log_add(struct disk *d, struct block *b)
 {
 	struct log *l = &d->log;
 
+	if (must_wait(d, b)) {
+		list_push(&l->held, &b->link);
+		l->held_bytes += b->span;
+		return;
+	}
 	list_push(&l->pending, &b->link);
 	count(l, b);
 	if (l->busy || l->failures >= 2)
@@ -577,6 +607,7 @@ log_add(struct disk *d, struct block *b)
 void
 log_flush(struct disk *d)
 {
+	log_admit(d);
 	begin_soon(d);
 }
 
@@ -585,7 +616,7 @@ log_idle(const struct disk *d)
 {
 	const struct log *l = &d->log;
 
-	return !l->busy && l->making == NULL &&
+	return !l->busy && l->making == NULL && list_empty(&l->held) &&
 	       (list_empty(&l->pending) || l->failures >= 2 || l->no_spare);
 }
 
@@ -620,6 +651,7 @@ log_open(struct disk *d)
 	struct log *l = &d->log;
 
 	list_init(&l->pending);
+	list_init(&l->held);
 	list_init(&l->running);
 	l->begin = (struct deferred){.fn = log_begin, .arg = d};
 	l->late = timer_create_on(d->loop, late, d);
@@ -638,7 +670,7 @@ log_close(struct disk *d)
 	loop_defer_cancel(d->loop, &l->begin);
 	timer_destroy(l->late);
 	timer_destroy(l->retry);
-	while ((k = list_pop(&l->pending)) != NULL)
+	while ((k = list_pop(&l->pending)) != NULL || (k = list_pop(&l->held)) != NULL)
 		free(CONTAINER(k, struct block, link));
 	job_free(&l->job);
 	job_free(&l->make_job);

@@ -291,6 +291,18 @@ is_over(const struct disk *d, unsigned quarters)
 	return segments_bytes(&d->segments) > 2 * d->index.live_bytes + slack(d) / 4 * quarters;
 }
 
+/*
+ * Mail can come in faster than live messages are moved out of its way, and the oldest segments may
+ * be live from end to end. The last quarter of the slack, a segment, is left to the moves. Only while
+ * they go on: what cannot be moved must not stop the mail.
+ */
+bool
+reclaim_is_behind(const struct disk *d)
+{
+	return d->reclaim.from != NULL && d->log.failures == 0 && d->state == STORE_OPEN &&
+	       d->closed == NULL && is_over(d, 3);
+}
+
 static size_t
 enough(const struct disk *d)
 {
@@ -388,12 +400,13 @@ reclaim_check(struct disk *d)
 	if (!d->ready || d->closed != NULL)
 		return;
 	retire_dead(d);
-	if (r->from != NULL || (g = choose(d)) == NULL || g->seq == r->stuck_seq)
-		return;
-	r->from = g;
-	r->at = 0;
-	r->stuck_seq = g->seq; /* once is enough: what is still there after that cannot be moved */
-	loop_defer(d->loop, &r->step);
+	if (r->from == NULL && (g = choose(d)) != NULL && g->seq != r->stuck_seq) {
+		r->from = g;
+		r->at = 0;
+		r->stuck_seq = g->seq; /* once is enough: what is still there after that cannot be moved */
+		loop_defer(d->loop, &r->step);
+	}
+	log_admit(d);
 }
 
 void

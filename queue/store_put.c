@@ -79,7 +79,7 @@ disk_put(struct store *s, uint64_t id, int *spill_fd)
 static size_t
 unwritten(const struct disk *d)
 {
-	return d->log.pending_bytes;
+	return d->log.pending_bytes + d->log.held_bytes;
 }
 
 bool
