@@ -319,7 +319,11 @@ read_segment(struct disk *d, struct segment *g, struct segment *next, uint8_t *d
 		if (scan_counts(&s, &s.seen[i]))
 			replay_sight(d, &s, &s.seen[i]);
 	g->used = s.end;
-	if (d->commit != NULL && s.n_seen > 0) {
+	if (g->unread) {
+		/* What the disk did not give back may be mail: neither end, nor hint, nor another use. */
+		g->n_live++;
+		segment_seal(&d->segments, g);
+	} else if (d->commit != NULL && s.n_seen > 0) {
 		if (!s.sealed && next == NULL)
 			write_seal(d, &s);
 		g->used = s.end + RECORD_HEAD;
@@ -358,7 +362,8 @@ drop_empty(struct disk *d, uint8_t *data)
 	while (d->segments.n > 0) {
 		struct segment *g = d->segments.v[d->segments.n - 1];
 
-		if (g->gone || segment_first_batch(d, g) != 0 || is_cut(d, g) || !is_empty(d, g, data))
+		if (g->gone || segment_first_batch(d, g) != 0 || is_cut(d, g) ||
+		    !is_empty(d, g, data) || g->unread)
 			break;
 		/* Its number is free again: a gap in the numbers would look like a loss at the next start. */
 		d->segments.next_seq = g->seq;

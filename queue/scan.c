@@ -166,6 +166,7 @@ segment_read_some(struct disk *d, struct segment *g, uint32_t at, uint8_t *to, u
 	if (segment_read(&d->segments, g, at, to, n))
 		return;
 	memset(to, 0, n);
+	g->unread = true;
 	log_error(ev("spool-damage"), kv("segment", g->seq), kv("at", at), kv("bytes", n),
 	          kv("msg", strerror(errno)));
 }

@@ -32,6 +32,7 @@ struct segment {
 	bool        sealed;                  /* nothing is written any more */
 	bool        broken;                  /* a write to it failed */
 	bool        gone;                    /* only its hint is left */
+	bool        unread; /* a read failed, which may go well at the next start: it is kept */
 };
 
 struct segments {

@@ -422,6 +422,27 @@ small_mail_does_not_wait_for_a_large_body(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* What could not be read once is not thrown away: neither its octets nor its file. */
+static void
+a_failed_read_at_the_start_loses_nothing(void **state)
+{
+	struct rig *r = *state;
+
+	for (uint64_t id = 1; id <= 3; id++)
+		assert_int_equal(rig_put(r, id, "a.example", 1000), STORE_OK);
+	for (int nth = 0; nth < 12; nth++) {
+		rig_crash(r);
+		plan[K_READ] = nth;
+		length[K_READ] = 1000;
+		rig_open(r);
+		rig_turn(r, 20);
+		no_plans();
+		rig_crash(r);
+		rig_open(r);
+		assert_int_equal(rig_list(r, &(struct store_filter){0}), 3);
+	}
+}
+
 int
 main(void)
 {
@@ -437,6 +458,7 @@ main(void)
 		CASE(every_single_failure),
 		CASE(a_large_body_that_fails_is_never_ok),
 		CASE(small_mail_does_not_wait_for_a_large_body),
+		CASE(a_failed_read_at_the_start_loses_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
