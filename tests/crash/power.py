@@ -69,7 +69,9 @@ class Run:
         return "550 5.1.1 nobody of that name" if address.endswith("@c.example") else None
 
     def on_data(self, message):
-        m = self.load and self.load.sent.get(subject_of(message.data))
+        while self.load is None:  # its first sessions may be quicker than the last of them are begun
+            time.sleep(0.01)
+        m = self.load.sent.get(subject_of(message.data))
         if m and m.delivered is None:
             m.delivered = self.recording.position()
 
