@@ -438,7 +438,7 @@ enforce_holds_what_fails(void **state)
 
 		begin(&b);
 		domain.n_keys = 1;
-		config.preflight = rows[i].preflight;
+		config.preflight = (int)rows[i].preflight;
 		try_is(&b, NULL, &direct, GATE_WAIT, "");
 		answer(NAME_1, GOOD_1, DNS_OK);
 		(void)gates_take(g, str_of(rows[i].gates), b.published);
