@@ -32,6 +32,7 @@ struct remote {
 	const char              *type;
 	EVP_PKEY                *pub; /* of OpenSSL's provider; NULL: empty */
 	const struct tls_signer *signer;
+	unsigned char            id[TLS_KEY_ID]; /* its name at the signer: made once, encoding is slow */
 };
 
 /* A signature in the making. */
@@ -108,7 +109,8 @@ import_key(void *key, int selection UNUSED, const OSSL_PARAM params[])
 		memcpy(&k->signer, signer->data, sizeof k->signer);
 	ok = in != NULL && k->pub == NULL && EVP_PKEY_fromdata_init(in) == 1 &&
 	     EVP_PKEY_fromdata(in, &k->pub, EVP_PKEY_PUBLIC_KEY,
-	                       (OSSL_PARAM *)(uintptr_t)params) == 1;
+	                       (OSSL_PARAM *)(uintptr_t)params) == 1 &&
+	     tls_key_name(k->pub, k->id);
 	EVP_PKEY_CTX_free(in);
 	return ok;
 }
@@ -222,12 +224,11 @@ ask_signer(const struct signing *s, struct str content, struct buf *out)
 {
 	const struct remote     *k = s->key;
 	const struct tls_scheme *scheme = tls_scheme_by_hash(k->type, s->hash, s->pss);
-	unsigned char            id[TLS_KEY_ID];
-	struct tls_to_sign       what = {.key = {(const char *)id, sizeof id}, .content = content};
+	struct tls_to_sign       what = {.content = content};
 
-	if (k->signer == NULL || scheme == NULL || content.n > TLS_CONTENT_MAX ||
-	    !tls_key_name(k->pub, id))
+	if (k->signer == NULL || scheme == NULL || content.n > TLS_CONTENT_MAX)
 		return 0;
+	what.key = (struct str){(const char *)k->id, sizeof k->id};
 	what.scheme = scheme->code;
 	return k->signer->sign(k->signer->arg, &what, out) && out->n > 0 && !out->over;
 }
