@@ -464,13 +464,17 @@ has_seen(const struct work *w, enum lint_field field)
 	return (w->facts->seen & LINT_BIT(field)) != 0;
 }
 
+/*
+ * Elsewhere it is refused: who writes is not ours to say. With lint off nobody judges, and
+ * mail without an author cannot be signed.
+ */
 static void
 add_from(struct work *w)
 {
 	const struct fixup *f = w->f;
 	struct address      a;
 
-	if (f->lint == LISTEN_LINT_STRICT || address_parse(f->sender, &a) != ADDRESS_OK)
+	if (f->lint != LISTEN_LINT_OFF || address_parse(f->sender, &a) != ADDRESS_OK)
 		return;
 	note_author(w, a);
 	buf_addz(w->out, "From: ");

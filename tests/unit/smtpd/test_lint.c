@@ -40,7 +40,7 @@ static const struct row {
 	{WHOLE "\r\nbody\r\n", 0, "", NULL, NULL, NULL},
 	{FROM "Message-ID: <1@x.example>\r\nSubject: s\r\nTo: b@x\r\n\r\n", 0, "date-missing", NULL, "date-missing", NULL},
 	{FROM "Date: 2 Jan 2026 03:00:00 GMT\r\nSubject: s\r\nTo: b@x\r\n\r\n", 0, "msgid-missing", NULL, "msgid-missing", NULL},
-	{GOOD "\r\n", 0, "", NULL, "from-missing", NULL},
+	{GOOD "\r\n", 0, "from-missing", "from-missing", "from-missing", NULL},
 	{GOOD "\r\n", NULL_SENDER, "from-missing", "from-missing", "from-missing", "from-missing"},
 	{WHOLE FROM "\r\n", 0, "from-multiple-fields,from-multiple-addresses", "from-multiple-fields", "from-multiple-fields", "from-multiple-fields"},
 	{GOOD "From: a@example.com, b@example.com\r\n\r\n", 0, "from-multiple-addresses", "from-multiple-addresses", "from-multiple-addresses", NULL},
