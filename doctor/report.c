@@ -233,6 +233,8 @@ add_verdict(struct exam *e, struct buf *out)
 		         worst->id);
 	else if (worst != NULL)
 		buf_addf(out, "Mail will suffer (%s).\n", worst->id);
+	else if (exam_count(e, CHECK_SKIP) > exam_count(e, CHECK_PASS))
+		buf_addz(out, "Too little could be checked to say whether mail arrives.\n");
 	else if (exam_count(e, CHECK_WARN) > 0)
 		buf_addz(
 			out,

@@ -497,13 +497,35 @@ test_report(void **state)
 	answers_free(&a);
 }
 
+/* What was not asked promises nothing. */
+static void
+test_report_of_nothing(void **state)
+{
+	const struct fixture *x = *state;
+	struct answers        a;
+	struct exam           e;
+	struct buf            text = BUF(TEXT_LIMIT);
+
+	answers_init(&a);
+	e = examine(x, &a);
+	e.offline = true;
+	assert_true(exam_run(&e));
+	report_text(&e, &text, false);
+	assert_true(str_find_str(buf_str(&text), STR("Too little could be checked")) > 0);
+	assert_true(str_find_str(buf_str(&text), STR("should arrive")) < 0);
+	buf_free(&text);
+	exam_free(&e);
+	facts_destroy(e.facts);
+	answers_free(&a);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_criteria), cmocka_unit_test(test_configurations),
 		cmocka_unit_test(test_disk),     cmocka_unit_test(test_conversations),
-		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_report),   cmocka_unit_test(test_report_of_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
