@@ -20,6 +20,7 @@ enum {
 	SILENT_MS = 10 * SECOND, /* no answer */
 	SEEN_MS = 7 * 24 * 3600 *
 	          SECOND,          /* without an answer a key that was seen is good so long */
+	SETTLE_MS = 35 * SECOND, /* longer than the resolver remembers that there is no record */
 	WANTED_MS = 3600 * SECOND, /* keys are asked for by themselves while mail waits for them */
 	TICK_MS = 5 * SECOND,
 	KEYS_MAX = 4096,
@@ -39,6 +40,7 @@ struct entry {
 	struct buf        why;
 	struct dns_query *query;
 	int64_t           asked_ms, until_ms, seen_ms, wanted_ms; /* mono; seen 0: never */
+	int64_t           settle_ms; /* mono; until then its absence is not believed; 0: it is */
 };
 
 /* A line "NAME KEY" of what others have seen. */
@@ -126,10 +128,33 @@ judge(const struct entry *e, struct str txt, struct buf *why)
 	buf_free(&own);
 }
 
+/*
+ * The first key of a domain has appeared: its owner is publishing, and the records of one paste do
+ * not show at the same instant. The others are looked for once more before mail goes
+ * without their signatures.
+ */
+static void
+await_siblings(const struct entry *first)
+{
+	struct entry *e;
+	int64_t       now = time_mono_ms();
+
+	LIST_EACH(&first->of->all, e, struct entry, all)
+		if (e->state == KEY_PUBLISHED && e != first &&
+		    str_eq(str_of(e->domain), str_of(first->domain)))
+			return;
+	LIST_EACH(&first->of->all, e, struct entry, all)
+		if (e->state == KEY_UNPUBLISHED && str_eq(str_of(e->domain), str_of(first->domain))) {
+			e->settle_ms = now + SETTLE_MS;
+			e->until_ms = now;
+		}
+}
+
 static void
 found(struct entry *e, uint32_t ttl_s)
 {
 	int64_t now = time_mono_ms(), keep = (int64_t)ttl_s * SECOND;
+	bool    appeared = e->state == KEY_UNPUBLISHED;
 
 	if (keep < LEAST_MS)
 		keep = LEAST_MS;
@@ -137,13 +162,16 @@ found(struct entry *e, uint32_t ttl_s)
 		keep = MOST_MS;
 	e->seen_ms = now;
 	e->until_ms = now + keep;
+	e->settle_ms = 0;
 	set_state(e, KEY_PUBLISHED, "");
+	if (appeared)
+		await_siblings(e);
 }
 
 static void
 not_found(struct entry *e, const char *why)
 {
-	e->until_ms = time_mono_ms() + AGAIN_MS;
+	e->until_ms = time_mono_ms() + (e->settle_ms != 0 ? TICK_MS : AGAIN_MS);
 	e->seen_ms = 0;
 	set_state(e, KEY_UNPUBLISHED, why);
 }
@@ -217,6 +245,10 @@ tick(void *arg)
 	LIST_EACH(&p->all, e, struct entry, all) {
 		if (e->state == KEY_ASKED && now - e->asked_ms >= LIMIT_MS)
 			no_answer(e, "no answer in time");
+		if (e->settle_ms != 0 && now >= e->settle_ms) {
+			e->settle_ms = 0;
+			loop_defer(p->loop, &p->wake);
+		}
 		if (e->state == KEY_PUBLISHED || now - e->wanted_ms >= WANTED_MS)
 			continue;
 		again = true;
@@ -370,7 +402,7 @@ published_look(struct published *p, struct str domain, const struct dkim_key_con
 	if (e->state != KEY_PUBLISHED && !timer_is_set(p->tick))
 		timer_set(p->tick, TICK_MS);
 	*why = buf_str(&e->why);
-	return e->state;
+	return e->state == KEY_UNPUBLISHED && e->settle_ms != 0 ? KEY_ASKED : e->state;
 }
 
 void

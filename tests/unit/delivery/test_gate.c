@@ -259,6 +259,56 @@ a_record_that_comes_late_is_noticed(void **state)
 	end(&b);
 }
 
+static void
+woken(void *arg)
+{
+	struct bench *b = arg;
+
+	b->woken++;
+}
+
+/* The records of one paste are seen one after the other: mail that was held waits for all, not for ever. */
+static void
+siblings_have_time_to_appear(void **state)
+{
+	static const struct {
+		const char       *late; /* what is found of the second key in the end */
+		enum dns_status   status;
+		const char       *signs;
+	} rows[] = {
+		{GOOD_2, DNS_OK, "s1,s2"},
+		{NULL, DNS_NXDOMAIN, "s1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct bench          b;
+		struct published_wait one = {.fn = woken, .arg = &b};
+
+		begin(&b);
+		try_is(&b, NULL, &direct, GATE_WAIT, "");
+		answer(NAME_1, NULL, DNS_NXDOMAIN);
+		answer(NAME_2, NULL, DNS_NXDOMAIN);
+		try_is(&b, NULL, &direct, GATE_HOLD, "not published");
+		fake_wait(b.loop, 40 * 1000);
+		answer(NAME_1, GOOD_1, DNS_OK);
+		answer(NAME_2, NULL, DNS_NXDOMAIN); /* asked a moment earlier */
+		fake_run(b.loop);
+		try_is(&b, NULL, &direct, GATE_WAIT, "");
+		published_wait(b.published, &one);
+		for (unsigned s = 0; s < 60 && b.woken == 0; s++) {
+			fake_wait(b.loop, 1000);
+			if (!list_empty(&asked))
+				answer(NAME_2, s < 10 ? NULL : rows[i].late,
+				       s < 10 ? DNS_NXDOMAIN : rows[i].status);
+			fake_run(b.loop);
+		}
+		assert_int_equal(b.woken, 1);
+		try_is(&b, NULL, &direct, GATE_OPEN, rows[i].signs);
+		end(&b);
+	}
+}
+
 /* A key once seen: failing DNS does not count for a week, another answer does. */
 static void
 a_key_that_was_seen_goes_on(void **state)
@@ -305,14 +355,6 @@ nobody_waits_for_ever(void **state)
 	answer(NAME_1, GOOD_1, DNS_OK); /* late, and welcome */
 	try_is(&b, NULL, &direct, GATE_OPEN, "s1");
 	end(&b);
-}
-
-static void
-woken(void *arg)
-{
-	struct bench *b = arg;
-
-	b->woken++;
 }
 
 static void
@@ -498,6 +540,7 @@ main(void)
 		cmocka_unit_test(only_those_that_are_published_sign),
 		cmocka_unit_test(without_a_key_mail_waits_or_goes_unsigned),
 		cmocka_unit_test(a_record_that_comes_late_is_noticed),
+		cmocka_unit_test(siblings_have_time_to_appear),
 		cmocka_unit_test(a_key_that_was_seen_goes_on),
 		cmocka_unit_test(nobody_waits_for_ever),
 		cmocka_unit_test(those_who_wait_are_woken_once),
