@@ -2,10 +2,12 @@
 #include "lib/proc/memory.h"
 
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/util/mem.h"
@@ -32,6 +34,62 @@ memory_pss_kib(int fd, uint64_t *kib)
 		return str_number(str_word(&line), UINT32_MAX, kib);
 	}
 	return false;
+}
+
+/* Code that is relocated in place, which no linker makes unasked: its pages are no longer those of the file. */
+static bool
+has_text_relocations(const struct dl_phdr_info *o)
+{
+	for (int i = 0; i < o->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &o->dlpi_phdr[i];
+
+		if (p->p_type != PT_DYNAMIC)
+			continue;
+		for (const ElfW(Dyn) *d = (const void *)(o->dlpi_addr + p->p_vaddr);
+		     d->d_tag != DT_NULL; d++)
+			if (d->d_tag == DT_TEXTREL ||
+			    (d->d_tag == DT_FLAGS && (d->d_un.d_val & DF_TEXTREL) != 0))
+				return true;
+	}
+	return false;
+}
+
+/* keyd's pages are locked in memory: there the kernel wants to be asked in another way. */
+static void
+drop(uintptr_t from, uintptr_t to)
+{
+	if (madvise((void *)from, to - from, MADV_DONTNEED) == 0)
+		return;
+#ifdef MADV_DONTNEED_LOCKED
+	(void)madvise((void *)from, to - from, MADV_DONTNEED_LOCKED);
+#endif
+}
+
+/* Segments that were never writable. What is only now read-only (PT_GNU_RELRO) lies in one that was. */
+static int
+drop_clean(struct dl_phdr_info *o, size_t size UNUSED, void *page)
+{
+	uintptr_t mask = *(const uintptr_t *)page - 1;
+
+	if (has_text_relocations(o))
+		return 0;
+	for (int i = 0; i < o->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &o->dlpi_phdr[i];
+		uintptr_t from = (o->dlpi_addr + p->p_vaddr) & ~mask;
+
+		if (p->p_type == PT_LOAD && (p->p_flags & PF_W) == 0)
+			drop(from, (o->dlpi_addr + p->p_vaddr + p->p_memsz + mask) & ~mask);
+	}
+	return 0;
+}
+
+void
+memory_settle(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)malloc_trim(0);
+	(void)dl_iterate_phdr(drop_clean, &page);
 }
 
 static void

@@ -4,6 +4,7 @@
 #include "lib/proc/checkup.h"
 #include "lib/proc/config.h"
 #include "lib/proc/control.h"
+#include "lib/proc/memory.h"
 #include "lib/proc/notify.h"
 #include "lib/proc/panel.h"
 #include "lib/proc/role.h"
@@ -126,6 +127,7 @@ end(struct supervise *s, int code)
 	         kv_ms("time", time_mono_ms() - s->reload_ms),
 	         kv("restart_for", buf_str(&s->restart_note)));
 	supervise_tell_systemd(s, "READY=1\n");
+	memory_settle();
 	s->reload_why = NULL;
 	s->reloader = NULL;
 	if (k != NULL)

@@ -33,6 +33,7 @@ struct role {
 	struct loop             *loop;
 	struct channel          *up; /* to the supervisor; NULL when it is gone */
 	struct buf               trouble;
+	struct deferred          settle; /* when what made it ready has been freed, too */
 	struct sandbox           sandbox;
 	uint32_t                 generation;
 	int                      memory_fd; /* opened while it can be */
@@ -66,6 +67,13 @@ say_ready(struct role *r)
 	if (r->up != NULL)
 		channel_send(r->up, WIRE_READY, &(struct wire_ready){.generation = r->generation},
 		             -1);
+	loop_defer(r->loop, &r->settle);
+}
+
+static void
+settle(void *arg UNUSED)
+{
+	memory_settle();
 }
 
 /* The directory is the last thing that is opened for the role from outside; -1 if it has none. */
@@ -287,6 +295,7 @@ role_run(enum role_id id, unsigned index, const struct role_hooks *hooks, void *
 	r->hooks = hooks;
 	r->self = self;
 	buf_init(&r->trouble, 1024);
+	r->settle.fn = settle;
 	r->sandbox = (struct sandbox){.role = id, .folder = -1};
 	buf_init(&r->sandbox.in_force, 256);
 	r->memory_fd = memory_open();

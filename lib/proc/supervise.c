@@ -14,6 +14,7 @@
 #include "lib/proc/checkup.h"
 #include "lib/proc/config.h"
 #include "lib/proc/lock.h"
+#include "lib/proc/memory.h"
 #include "lib/proc/notify.h"
 #include "lib/proc/panel.h"
 #include "lib/proc/places.h"
@@ -243,6 +244,7 @@ all_ready(struct supervise *s)
 	checkup_config(s->checkup, s->config, s->generation);
 	if (s->o->ready != NULL)
 		s->o->ready(s->config);
+	memory_settle();
 }
 
 static void

@@ -236,7 +236,7 @@ def test_ordinary_user_or_root_drops():
 
 
 def test_idle_costs_little():
-    """all roles together idle below 12 MB of memory of their own"""
+    """all roles together idle cost little memory"""
     with world(zones=ONE) as w:
         total = 0
         for role in ("smtpd", "auth", "queue", "delivery", "keyd"):
