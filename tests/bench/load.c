@@ -32,6 +32,7 @@ enum step { GREETING, EHLO, STARTTLS, EHLO_TLS, MAIL, RCPT, DATA, DOT, QUIT };
 
 struct session {
 	int        fd;
+	uint32_t   watched; /* what epoll was told last */
 	SSL       *ssl;
 	enum step  step;
 	bool       handshake;
@@ -79,6 +80,9 @@ watch(struct session *s, int op)
 {
 	struct epoll_event e = {.events = EPOLLIN | (s->out_n > 0 || s->handshake ? EPOLLOUT : 0), .data.ptr = s};
 
+	if (op == EPOLL_CTL_MOD && s->watched == e.events)
+		return;
+	s->watched = e.events;
 	if (epoll_ctl(poller, op, s->fd, &e) != 0)
 		die("epoll_ctl");
 }
@@ -154,6 +158,7 @@ handshake(struct session *s)
 		failed++;
 		hang_up(s);
 	} else {
+		s->watched = 0;
 		struct epoll_event e = {.events = SSL_get_error(s->ssl, r) == SSL_ERROR_WANT_WRITE ? EPOLLOUT : EPOLLIN, .data.ptr = s};
 
 		epoll_ctl(poller, EPOLL_CTL_MOD, s->fd, &e);
