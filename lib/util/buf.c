@@ -105,12 +105,6 @@ buf_clear(struct buf *b)
 	b->over = false;
 }
 
-struct str
-buf_str(const struct buf *b)
-{
-	return (struct str){b->p, b->n};
-}
-
 const char *
 buf_z(struct buf *b)
 {
@@ -120,28 +114,13 @@ buf_z(struct buf *b)
 }
 
 void
-buf_add(struct buf *b, struct str s)
+buf_add_more(struct buf *b, struct str s)
 {
-	if (s.n == 0 || !fits(b, s.n))
+	if (!fits(b, s.n))
 		return;
 	make_room(b, s.n);
 	memcpy(b->p + b->n, s.p, s.n);
 	b->n += s.n;
-}
-
-void
-buf_addz(struct buf *b, const char *z)
-{
-	buf_add(b, str_of(z));
-}
-
-void
-buf_addc(struct buf *b, char c)
-{
-	if (!fits(b, 1))
-		return;
-	make_room(b, 1);
-	b->p[b->n++] = c;
 }
 
 void

@@ -29,12 +29,48 @@ struct buf {
 void        buf_init(struct buf *b, size_t limit);
 void        buf_free(struct buf *b);      /* also resets: the limit stays */
 void        buf_clear(struct buf *b);     /* keeps the memory, clears `over` */
-struct str  buf_str(const struct buf *b); /* valid until the next change */
 const char *buf_z(struct buf *b);         /* NUL-terminated view; never NULL */
 
-void buf_add(struct buf *b, struct str s);
-void buf_addz(struct buf *b, const char *z);
-void buf_addc(struct buf *b, char c);
+/* Valid until the next change. */
+static inline struct str
+buf_str(const struct buf *b)
+{
+	return (struct str){b->p, b->n};
+}
+
+/* Private: where the memory or the limit does not do. */
+void buf_add_more(struct buf *b, struct str s);
+
+static inline void
+buf_add(struct buf *b, struct str s)
+{
+	size_t end = b->n + s.n;
+
+	if (s.n == 0)
+		return;
+	if (end < s.n || end > b->limit || end > b->cap - b->skipped) {
+		buf_add_more(b, s);
+		return;
+	}
+	memcpy(b->p + b->n, s.p, s.n);
+	b->n = end;
+}
+
+static inline void
+buf_addc(struct buf *b, char c)
+{
+	if (b->n >= b->limit || b->n >= b->cap - b->skipped)
+		buf_add_more(b, (struct str){&c, 1});
+	else
+		b->p[b->n++] = c;
+}
+
+static inline void
+buf_addz(struct buf *b, const char *z)
+{
+	buf_add(b, str_of(z));
+}
+
 void buf_addn(struct buf *b, uint64_t number); /* decimal */
 void buf_addi(struct buf *b, int64_t number);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -40,18 +40,6 @@ same_folded(const char *a, const char *b, size_t n)
 	return true;
 }
 
-struct str
-str_of(const char *z)
-{
-	return z != NULL ? (struct str){z, strlen(z)} : STR_NONE;
-}
-
-bool
-str_eq(struct str a, struct str b)
-{
-	return a.n == b.n && same(a.p, b.p, a.n);
-}
-
 bool
 str_ieq(struct str a, struct str b)
 {
@@ -116,25 +104,6 @@ str_find_str(struct str s, struct str what)
 		return 0;
 	at = s.n >= what.n ? memmem(s.p, s.n, what.p, what.n) : NULL;
 	return at != NULL ? at - s.p : -1;
-}
-
-struct str
-str_sub(struct str s, size_t from, size_t n)
-{
-	s = str_skip(s, from);
-	if (s.n > n)
-		s.n = n;
-	return s;
-}
-
-struct str
-str_skip(struct str s, size_t n)
-{
-	if (n > s.n)
-		n = s.n;
-	if (n == 0)
-		return s;
-	return (struct str){s.p + n, s.n - n};
 }
 
 struct str

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct str {
 	const char *p;
@@ -26,9 +27,37 @@ struct str {
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define UNUSED       __attribute__((unused))
 
-struct str str_of(const char *z); /* NULL gives the empty str */
+/* The few that run some hundred times for each message stand here, to be inlined. */
 
-bool str_eq(struct str a, struct str b);
+static inline struct str
+str_of(const char *z) /* NULL gives the empty str */
+{
+	return z != NULL ? (struct str){z, strlen(z)} : STR_NONE;
+}
+
+static inline bool
+str_eq(struct str a, struct str b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* Without the first n octets, or without any. */
+static inline struct str
+str_skip(struct str s, size_t n)
+{
+	if (n > s.n)
+		n = s.n;
+	return n == 0 ? s : (struct str){s.p + n, s.n - n};
+}
+
+/* The part from index `from`, at most `n` long; indexes past the end are clipped. */
+static inline struct str
+str_sub(struct str s, size_t from, size_t n)
+{
+	s = str_skip(s, from);
+	return s.n > n ? (struct str){s.p, n} : s;
+}
+
 bool str_ieq(struct str a, struct str b);
 int  str_cmp(struct str a, struct str b); /* octet order, as memcmp */
 bool str_starts(struct str s, struct str with);
@@ -40,10 +69,6 @@ bool str_iends(struct str s, struct str with);
 ptrdiff_t str_find(struct str s, char c);
 ptrdiff_t str_rfind(struct str s, char c);
 ptrdiff_t str_find_str(struct str s, struct str what);
-
-/* The part from index `from`, at most `n` long; indexes past the end are clipped. */
-struct str str_sub(struct str s, size_t from, size_t n);
-struct str str_skip(struct str s, size_t n);
 
 struct str str_trim(struct str s); /* without SP and HTAB at both ends */
 
