@@ -34,7 +34,11 @@ static struct {
 	bool            debug;
 	bool            journal;
 	void (*hook)(struct str line);
+	void (*soon)(void *arg);
+	void *soon_arg;
 } setup;
+
+static struct buf waiting = {.limit = LINE_MAX_OCTETS};
 
 struct kv
 kv_str(const char *key, struct str value)
@@ -167,6 +171,34 @@ emit(struct str line)
 }
 
 void
+log_send(void)
+{
+	emit(buf_str(&waiting));
+	buf_clear(&waiting);
+}
+
+static void
+put(struct str line, bool may_wait)
+{
+	if (line.n > LINE_MAX_OCTETS - waiting.n)
+		log_send();
+	if (may_wait && waiting.n == 0)
+		setup.soon(setup.soon_arg);
+	buf_add(&waiting, line);
+	if (!may_wait)
+		log_send();
+}
+
+void
+log_gather(void (*soon)(void *arg), void *arg)
+{
+	if (setup.soon == NULL)
+		(void)atexit(log_send);
+	setup.soon = soon;
+	setup.soon_arg = arg;
+}
+
+void
 log_write(enum log_level level, const struct kv *fields)
 {
 	static struct buf out = {.limit = LINE_MAX_OCTETS};
@@ -185,7 +217,7 @@ log_write(enum log_level level, const struct kv *fields)
 		return;
 	}
 	buf_addc(&out, '\n');
-	emit(buf_str(&out));
+	put(buf_str(&out), level >= LEVEL_INFO && setup.soon != NULL);
 }
 
 /* Whether standard error is the journal's, by the rule of systemd.exec(5), $JOURNAL_STREAM. */

@@ -5,8 +5,9 @@
  *     log_info(ev("accept"), kv("id", id), kv("from", from), kv("rcpts", n));
  *
  * logfmt by default, JSON by option, with the same keys. Values are escaped by
- * the writer, so nothing a peer says can forge a line. A line is one write() of at
- * most 4096 octets: longer values are cut, and what still does not fit is left out.
+ * the writer, so nothing a peer says can forge a line. A line has at most 4096 octets
+ * and is never divided between two write() calls: longer values are cut, and what still does
+ * not fit is left out.
  * error: the operator must act; warn: a peer or the system misbehaved; info: the
  * life of messages; debug: transitions and dialogue, secrets masked. The event
  * names are an interface: docs/log.md lists them and a test compares.
@@ -54,6 +55,14 @@ void log_write(enum log_level level, const struct kv *fields);
 
 /* `role` is a literal, put into every line. */
 void log_setup(const char *role, enum log_format format, bool debug);
+
+/*
+ * From now on lines of info and debug may wait for each other and go out in one write().
+ * `soon` is called for the first that waits; log_send() must follow before the process sleeps
+ * again. Errors and warnings never wait, and what waits goes out ahead of them and at exit().
+ */
+void log_gather(void (*soon)(void *arg), void *arg);
+void log_send(void);
 
 /* Tests: lines go to this function, without their end, instead of standard error; NULL ends that. */
 void log_hook(void (*line)(struct str text));

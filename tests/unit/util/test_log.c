@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/util/buf.h"
 #include "lib/util/log.h"
@@ -142,6 +144,68 @@ lines_have_a_limit_and_keep_their_ends(void **state UNUSED)
 	}
 }
 
+/* ---- lines that wait for each other: a datagram is a write() ---- */
+
+static unsigned calls;
+
+static void
+soon(void *arg)
+{
+	assert_ptr_equal(arg, &calls);
+	calls++;
+}
+
+/* Lines of the next write, 0 if there was none. */
+static unsigned
+lines_written(int fd)
+{
+	char     text[8192];
+	ssize_t  n = recv(fd, text, sizeof text, MSG_DONTWAIT);
+	unsigned lines = 0;
+
+	assert_true(n <= 4096);
+	for (ssize_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	assert_true(n <= 0 || text[n - 1] == '\n');
+	return lines;
+}
+
+static void
+lines_of_a_turn_go_out_together(void **state UNUSED)
+{
+	int      pair[2], before = dup(STDERR_FILENO);
+	unsigned n, all = 0;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+	assert_int_equal(dup2(pair[0], STDERR_FILENO), STDERR_FILENO);
+	log_hook(NULL);
+	log_info(ev("a"));
+	assert_int_equal(lines_written(pair[1]), 1);
+	log_gather(soon, &calls);
+	log_info(ev("a"));
+	log_info(ev("b"));
+	assert_int_equal(calls, 1);
+	assert_int_equal(lines_written(pair[1]), 0);
+	log_send();
+	assert_int_equal(lines_written(pair[1]), 2);
+	log_send(); /* nothing waits: nothing is written */
+	assert_int_equal(lines_written(pair[1]), 0);
+	log_info(ev("c"));
+	log_error(ev("d")); /* does not wait, and does not overtake */
+	assert_int_equal(lines_written(pair[1]), 2);
+	for (unsigned i = 0; i < 100; i++)
+		log_info(ev("e"), kv("i", i));
+	while ((n = lines_written(pair[1])) > 0)
+		all += n;
+	assert_in_range(all, 50, 99); /* what did not fit went ahead */
+	log_send();
+	assert_int_equal(all + lines_written(pair[1]), 100);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int
 main(void)
 {
@@ -152,6 +216,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(no_value_can_forge_a_line, hook, unhook),
 		cmocka_unit_test_setup_teardown(empty_text_is_left_out, hook, unhook),
 		cmocka_unit_test_setup_teardown(json_has_the_same_keys, hook, unhook),
+		cmocka_unit_test(lines_of_a_turn_go_out_together),
 		cmocka_unit_test_setup_teardown(lines_have_a_limit_and_keep_their_ends, hook,
 	                                        unhook),
 	};
