@@ -4,20 +4,13 @@
 import random
 import re
 import socket
-import subprocess
 import threading
 import time
 
+from zones import PATIENCE_S
+
 SENDER = "app@sender.example"
 QUEUED = re.compile(r"queued as (\w+)")
-
-
-def kill_all(postern):
-    """kill -9 of the daemon and all its roles, and the wait until they are gone."""
-    group = postern.process.pid
-    postern.kill()
-    while subprocess.run(["pgrep", "-g", str(group)], capture_output=True).returncode == 0:
-        time.sleep(0.01)
 
 
 class Refused(Exception):
@@ -31,7 +24,7 @@ class Refused(Exception):
 class Client:
     """One connection, pipelined."""
 
-    def __init__(self, port, timeout=30):
+    def __init__(self, port, timeout=PATIENCE_S):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
@@ -153,5 +146,5 @@ class Load:
     def stop(self):
         self.running = False
         for t in self.threads:
-            t.join(35)
+            t.join(PATIENCE_S)
         return [m for m in list(self.sent.values()) if m.promised is not None]

@@ -14,7 +14,7 @@ import tempfile
 from contextlib import contextmanager
 
 from client import Client, Refused, letter, subject_of
-from house import BUILD, Skip, until
+from house import BUILD, PATIENCE_S, Skip, until
 from power import parse
 from world import World, mx_zone
 
@@ -108,10 +108,10 @@ class Spool:
                     self.send(client, ["x@b.example"], size, rng)
                 self.send(client, ["x@b.example", "y@c.example"], 2000, rng)
                 done = [self.send(client, ["x@a.example"], 1500, rng) for _ in range(3)]
-                until(lambda: {self.mail[key][0] for key in done} <= arrived, 20, "arrival")
+                until(lambda: {self.mail[key][0] for key in done} <= arrived, "arrival")
                 # Later mail waits with its lane, which is known to be down.
-                until(lambda: len(p.queue("--status", "deferred")) >= 3, 20, "first attempts")
-                until(lambda: {key for key in done} & {row["id"] for row in p.queue()} == set(), 20, "an end")
+                until(lambda: len(p.queue("--status", "deferred")) >= 3, "first attempts")
+                until(lambda: {key for key in done} & {row["id"] for row in p.queue()} == set(), "an end")
                 self.done.update(done)
                 if number == 1 and os.path.exists(shim):
                     state.arm("queue", "fdatasync", 1, 5)
@@ -121,7 +121,7 @@ class Spool:
                         pass
                     assert state.disarm() == 1
                     # What is good in the segment whose sync failed is written again.
-                    until(lambda: any(r.type == "MOVE" for path in segments(f"{self.made}/spool") for r in records(path)), 20, "moves")
+                    until(lambda: any(r.type == "MOVE" for path in segments(f"{self.made}/spool") for r in records(path)), "moves")
                 client.close()
                 p.stop()
         finally:
@@ -148,7 +148,7 @@ class Spool:
         self.failures.append(f"{what}: " + " ".join(str(w) for w in words))
 
     def recover(self, what):
-        done = subprocess.run([f"{BUILD}/tests/crash/recover", self.copy], capture_output=True, timeout=60)
+        done = subprocess.run([f"{BUILD}/tests/crash/recover", self.copy], capture_output=True, timeout=PATIENCE_S)
         if done.returncode != 0:
             self.fail(what, "recovery ends with", done.returncode, done.stderr[-300:])
         return parse(done.stdout), done.stderr

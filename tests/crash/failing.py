@@ -15,7 +15,7 @@ import signal
 import struct
 import time
 
-from client import Client, Refused, kill_all, letter, subject_of
+from client import Client, Refused, letter, subject_of
 from house import BUILD, Skip, until
 from world import World, mx_zone
 
@@ -38,7 +38,7 @@ ROLES = ("supervisor", "smtpd", "queue", "delivery", "keyd", "auth")
 # Nobody listens for b: its mail is what a start finds.
 ZONES = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")]), "b.example": mx_zone([(10, "mx1", "127.0.0.3")]),
          "c.example": mx_zone([(10, "mx1", "127.0.0.2")])}
-HANG_S = 45  # a spool that cannot be written to is tried again after 30
+HANG_S = 100  # a spool that cannot be written to is tried again after 30
 
 
 class State:
@@ -139,8 +139,8 @@ class Failing:
         """Mail that arrives, mail that is too large for memory, mail that bounces."""
         mails = [self.submit("x@a.example", 2000), self.submit("x@c.example", 1500), self.submit("x@a.example", 300000)]
         try:
-            until(lambda: {mails[0], mails[2]} - {None} <= self.arrived, HANG_S, "what was promised arrives")
-            until(lambda: mails[1] is None or f"Subject: {mails[1]}\r\n" in self.bounced, HANG_S, "what was refused bounces")
+            until(lambda: {mails[0], mails[2]} - {None} <= self.arrived, "what was promised arrives")
+            until(lambda: mails[1] is None or f"Subject: {mails[1]}\r\n" in self.bounced, "what was refused bounces")
         except AssertionError as e:
             self.failures.append(f"{self.what}: {str(e)[:200]}")
 
@@ -166,7 +166,7 @@ class Failing:
         """Arm, and start what the case wants started: everything, or that role whose start makes another call."""
         p = self.world.postern
         if start:
-            kill_all(p)
+            p.kill()
         self.state.arm(role, call, nth, error)
         if start:
             self.start()
@@ -175,13 +175,13 @@ class Failing:
         if self.killed:
             for pid in p.role_pids(self.killed):
                 os.kill(pid, signal.SIGKILL)
-            until(lambda: p.events("role-died"), 10, "the death is seen")
+            until(lambda: p.events("role-died"), "the death is seen")
 
     def start(self):
         """A start may fail if it says why; the next one succeeds."""
         p = self.world.postern
         p.start(wait=False)
-        until(lambda: p.process.poll() is not None or p.events("ready"), 25, f"{self.what}: ready, or the end\n{p.log()[-1500:]}")
+        until(lambda: p.process.poll() is not None or p.events("ready"), f"{self.what}: ready, or the end\n{p.log()[-1500:]}")
         code = p.process.poll()
         if code is None:
             return
@@ -232,7 +232,7 @@ class Failing:
             self.look_for_kept()
 
     def anew(self):
-        kill_all(self.world.postern)
+        self.world.postern.kill()
         self.world.postern.start()
 
     def missing(self):
@@ -240,7 +240,7 @@ class Failing:
         def listed():
             done = self.world.postern.run("queue", "list", "--json")
             return done if done.returncode in (0, 3) else None
-        return {key for key in self.kept if key not in until(listed, 20, "a list of the queue").stdout}
+        return {key for key in self.kept if key not in until(listed, "a list of the queue").stdout}
 
     def look_for_kept(self):
         """What could not be read may be missing until the next start, if that is said."""

@@ -11,13 +11,12 @@ import os
 import random
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
 
-from client import Load, kill_all, subject_of
-from house import until
+from client import Load, subject_of
+from house import group_lives, until
 from world import World, mx_zone
 
 ZONES = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
@@ -84,11 +83,11 @@ class Round:
             promised = load.n_promised
             time.sleep(self.rng.random() * 0.25)
             self.kill(p, self.rng.choice(self.roles))
-            until(lambda: load.n_promised > promised + 5, 40, f"load goes on after {self.kills[-1]}")
+            until(lambda: load.n_promised > promised + 5, f"load goes on after {self.kills[-1]}")
         self.promised = load.stop()
         subjects = {m.subject for m in self.promised}
         try:
-            until(lambda: int(p.status().get("queue_messages", -1)) == 0, 60, "an empty queue")
+            until(lambda: int(p.status().get("queue_messages", -1)) == 0, "an empty queue")
         except AssertionError as e:
             self.failures.append(str(e))
         self.lost = subjects - set(self.arrivals.copies)
@@ -99,13 +98,13 @@ class Round:
     def kill(self, p, whom):
         self.kills.append((time.time(), whom))
         if whom == "all":
-            kill_all(p)
+            p.kill()
             p.start()
         elif whom == "supervisor":
             group = p.process.pid
             os.kill(group, signal.SIGKILL)
             p.process.wait()
-            until(lambda: subprocess.run(["pgrep", "-g", str(group)], capture_output=True).returncode, 30, "the roles follow their supervisor")
+            until(lambda: not group_lives(group), "the roles follow their supervisor")
             p.start()
         else:
             pids = p.role_pids(whom)
@@ -115,8 +114,8 @@ class Round:
     # ---- second copies ----
 
     def judge_copies(self, ends):
-        """Counts those whose reply was cut off, and those whose reply was read but whose end was not on the disk; others are failures."""
-        self.cut, self.unwritten = Counter(), Counter()
+        """Counts those whose reply was cut off, was not told to the queue yet, or was not on the disk yet; others are failures."""
+        self.cut, self.untold, self.unwritten = Counter(), Counter(), Counter()
         by_begin = sorted((m.ended, m.promised) for m in self.promised)
         # Of all mail that was begun at by_begin[i] or later, the first promise.
         first = [promised for _, promised in by_begin]
@@ -124,41 +123,46 @@ class Round:
             first[i] = min(first[i], first[i + 1])
         begins = [ended for ended, _ in by_begin]
 
-        def is_written(a, when):
-            """The queue knew the end, and what it was given later had been promised by then: batches go to the disk in order."""
-            known = [t for t in ends.get(a.id, []) if t > a.came] or [when]
-            i = bisect.bisect_right(begins, known[0])
+        def is_written(known, when):
+            """What the queue was given after this end had been promised by then: batches go to the disk in order."""
+            i = bisect.bisect_right(begins, known)
             return i < len(first) and first[i] < when
 
         for subject, copies in self.arrivals.copies.items():
             for a, b in zip(copies, copies[1:]):
-                why = self.unexplained(a, b, is_written)
+                known = next((t for t in ends.get(a.id, []) if a.came < t <= b.came), None)
+                why = self.unexplained(a, b, known, is_written)
                 if why:
                     self.failures.append(f"{subject} came twice: {why}; {vars(a)}; again at {b.came}; kills {[k for k in self.kills if a.came - 2 < k[0] < b.came]}")
 
-    def unexplained(self, a, b, is_written):
-        # The first copy may come while what was killed still takes its last breath.
-        deaths = [(when, whom) for when, whom in self.kills if whom in MAKE_COPIES and a.came - READ_S <= when <= b.came]
+    def unexplained(self, a, b, known, is_written):
+        # The first copy may come while what was killed still takes its last breath. What the queue knows outlives delivery.
+        deaths = [(when, whom) for when, whom in self.kills if whom in MAKE_COPIES and a.came - READ_S <= when <= b.came
+                  and (whom != "delivery" or not known)]
         if not deaths:
-            return "nothing died in between"
+            return "nothing died in between" if not known else "the queue knew its end, and nothing died but delivery"
         when, whom = deaths[0]
         if a.how in ("early", "reset"):
             self.cut[whom] += 1
             return None
         if when > a.said + READ_S:
             return "its reply was read long before anything died"
-        if is_written(a, when):
+        if not known:
+            self.untold[whom] += 1
+            return None
+        if is_written(known, when):
             return "its end was on the disk"
         self.unwritten[whom] += 1
         return None
 
     def summary(self):
         return (f"{len(self.kills)} kills, {len(self.promised)} promised, {self.cut.total()} copies of mail whose reply was cut off on its way, "
-                f"{self.unwritten.total()} whose end was not on the disk, {len(self.failures)} failures")
+                f"{self.untold.total()} whose reply the queue had not heard of, {self.unwritten.total()} whose end was not on the disk, {len(self.failures)} failures")
 
     def counts(self):
         counts = {"kills": len(self.kills), "messages promised": len(self.promised)}
-        for what, copies in (("was cut off on its way", self.cut), ("was read, but its end was not yet on the disk", self.unwritten)):
+        for what, copies in (("was cut off on its way", self.cut), ("was read, but the queue had not heard of it", self.untold),
+                             ("was read, but its end was not yet on the disk", self.unwritten)):
             for whom, n in copies.items():
                 counts[f"copies where the reply {what} (killed: {whom})"] = n
         return counts

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: ISC
 """One postern under test: its folder, configuration, log and commands."""
 
+import glob
 import json
 import os
+import re
 import shutil
 import signal
 import smtplib
 import subprocess
 import tempfile
-import time
+from collections import deque
 
-from zones import Nsd, free_port
+from zones import PATIENCE_S, Nsd, free_port, until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("POSTERN_BUILD", os.path.join(TOP, "build"))
@@ -21,22 +23,27 @@ class Skip(Exception):
     pass
 
 
-def until(condition, seconds=15, what="condition"):
-    """Poll until `condition()` is true; its value."""
-    end = time.time() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.time() > end:
-            raise AssertionError(f"{what}: not within {seconds} s")
-        time.sleep(0.05)
+# For the runner: what a failed test prints besides its traceback, of the daemons that it had last.
+last_words = deque(maxlen=4)
 
 
 def clean_environment(**extra):
     env = {k: v for k, v in os.environ.items() if not k.startswith("POSTERN_")}
     env.update(extra)
     return env
+
+
+def group_lives(group):
+    """Is a process of the group alive? One that is dead and not yet buried does not count."""
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path) as f:
+                state, _, pgrp = f.read().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(pgrp) == group and state not in "ZX":
+            return True
+    return False
 
 
 class Postern:
@@ -65,12 +72,12 @@ class Postern:
                                         stderr=open(self.log_path, "ab"), env=self.env, start_new_session=True)
         if wait:
             count = len(self.events("ready")) + 1
-            until(lambda: self.process.poll() is not None or len(self.events("ready")) >= count, 20, "ready")
+            until(lambda: self.process.poll() is not None or len(self.events("ready")) >= count, what="ready")
             if self.process.poll() is not None:
                 raise AssertionError(f"postern ended with {self.process.returncode}:\n{self.log()[-3000:]}")
         return self
 
-    def stop(self, seconds=35):
+    def stop(self, seconds=120):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(seconds)
@@ -79,6 +86,7 @@ class Postern:
         return code
 
     def close(self):
+        last_words.append(self.story())
         if self.process and self.process.poll() is None:
             try:
                 self.stop()
@@ -89,24 +97,45 @@ class Postern:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def kill(self):
-        """kill -9 of all roles at once."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """kill -9 of all roles at once, and the wait until they are gone: only then their locks and ports are free."""
+        group = self.process.pid
+        os.killpg(group, signal.SIGKILL)
         self.process.wait()
         self.process = None
+        until(lambda: not group_lives(group), what="all roles are dead")
+
+    def story(self):
+        """What happened here, for people: how often which event, and the end of the log."""
+        lines = self.log().splitlines()
+        counts = {}
+        for line in lines:
+            found = re.search(r'(?:\bev=|"ev":")([\w-]+)', line)
+            if found:
+                counts[found[1]] = counts.get(found[1], 0) + 1
+        state = "not running" if self.process is None else "running" if self.process.poll() is None else f"ended with {self.process.returncode}"
+        return "\n".join([f"---- postern in {self.dir}, {state}", "events: " + ", ".join(f"{n} {name}" for name, n in counts.items()),
+                          f"the last of {len(lines)} lines of its log:", *(line[:2000] for line in lines[-40:])])
 
     def run(self, *args, check=None, stdin=None):
         r = subprocess.run([BIN, *args[:1], "-c", self.conf, *args[1:]], capture_output=True, text=True, env=self.env,
-                           input=stdin if stdin is not None else "", timeout=60)
+                           input=stdin if stdin is not None else "", timeout=PATIENCE_S)
         if check is not None and r.returncode != check:
             raise AssertionError(f"postern {' '.join(args)}: exit {r.returncode}, expected {check}\n{r.stdout}{r.stderr}")
         return r
 
     def status(self):
-        return json.loads(self.run("status", "--json", check=0).stdout)
+        """Of all roles: the supervisor waits two seconds for those that are slow to say something, and then leaves them out."""
+        def whole():
+            told = json.loads(self.run("status", "--json", check=0).stdout)
+            return told if "queue_messages" in told else None
+        return until(whole, "status")
 
     def queue(self, *args):
-        r = self.run("queue", "list", "--json", *args)
-        assert r.returncode in (0, 3), r.stderr
+        def listed():
+            r = self.run("queue", "list", "--json", *args)
+            assert r.returncode in (0, 3, 75), r.stderr
+            return r if r.returncode != 75 else None  # 75: it has just begun
+        r = until(listed, "a list of the queue")
         return [json.loads(line) for line in r.stdout.splitlines() if line.strip()]
 
     def queue_messages(self):
@@ -126,17 +155,17 @@ class Postern:
                 out.append(parse_logfmt(line))
         return out
 
-    def wait_event(self, name, count=1, seconds=20, **fields):
+    def wait_event(self, name, count=1, **fields):
         def found():
             got = [e for e in self.events(name) if all(e.get(k) == v for k, v in fields.items())]
             return got if len(got) >= count else None
-        return until(found, seconds, f"{count} x ev={name} {fields}\n{self.log()[-2500:]}")
+        return until(found, f"{count} x ev={name} {fields}")
 
     def role_pids(self, role):
         out = subprocess.run(["pgrep", "-g", str(self.process.pid), "-f", f"role {role}"], capture_output=True, text=True)
         return [int(p) for p in out.stdout.split()]
 
-    def smtp(self, port=None, timeout=30):
+    def smtp(self, port=None, timeout=PATIENCE_S):
         return smtplib.SMTP("127.0.0.1", port or self.port, local_hostname="client.example", timeout=timeout)
 
     def send(self, sender, rcpts, message, port=None, options=()):
@@ -178,4 +207,4 @@ def certificate(directory, name, *more):
     return cert, key
 
 
-__all__ = ["BIN", "BUILD", "TOP", "Nsd", "Postern", "Skip", "certificate", "clean_environment", "free_port", "until"]
+__all__ = ["BIN", "BUILD", "PATIENCE_S", "TOP", "Nsd", "Postern", "Skip", "certificate", "clean_environment", "free_port", "until"]

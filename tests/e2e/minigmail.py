@@ -26,7 +26,7 @@ class MiniGmail(Receiver):
         super().__init__(host, port, data=self.judge)
 
     def ask(self, name, kind):
-        answer = dns.query.udp(dns.message.make_query(name, kind), "127.0.0.1", port=self.nsd.port, timeout=3)
+        answer = dns.query.udp(dns.message.make_query(name, kind), "127.0.0.1", port=self.nsd.port, timeout=30)
         return [r for rrset in answer.answer for r in rrset if r.rdtype == rrset.rdtype and dns.rdatatype.to_text(r.rdtype) == kind]
 
     def texts(self, name):

@@ -89,13 +89,13 @@ class Postfix:
         self.master = subprocess.Popen([*(["ip", "netns", "exec", netns] if netns else []), f"{ROOT}/usr/lib/postfix/sbin/master", "-c",
                                         f"{self.dir}/conf", "-d"], env=self.env, stdout=subprocess.DEVNULL, stderr=open(f"{self.dir}/err", "w"),
                                        start_new_session=True)
-        until(lambda: self.master.poll() is not None or self.listens(), 20, "Postfix listens")
+        until(lambda: self.master.poll() is not None or self.listens(), "Postfix listens")
         if self.master.poll() is not None:
             raise AssertionError("Postfix does not start: " + open(f"{self.dir}/err").read() + self.log())
 
     def listens(self):
         with socket.socket() as s:
-            s.settimeout(1)
+            s.settimeout(10)
             return s.connect_ex((self.address, self.port)) == 0
 
     def log(self):
@@ -112,7 +112,7 @@ class Postfix:
     def close(self):
         try:
             os.killpg(self.master.pid, 15)
-            self.master.wait(10)
+            self.master.wait(60)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             pass
         subprocess.run(["pkill", "-9", "-s", str(self.master.pid)])

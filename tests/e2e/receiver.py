@@ -7,6 +7,8 @@ import ssl
 import threading
 import time
 
+from zones import PATIENCE_S
+
 
 class Message:
     def __init__(self, sender, rcpts, data, session):
@@ -56,12 +58,12 @@ class Receiver:
             pass
         self.socket.close()
 
-    def wait(self, count, seconds=20):
+    def wait(self, count, seconds=PATIENCE_S):
         """Wait until `count` messages have come in all; the list of them."""
-        end = time.time() + seconds
+        end = time.monotonic() + seconds
         with self.arrived:
             while len(self.messages) < count:
-                left = end - time.time()
+                left = end - time.monotonic()
                 if left <= 0:
                     raise AssertionError(f"{self.host}:{self.port}: {len(self.messages)} of {count} messages arrived in {seconds} s")
                 self.arrived.wait(left)
@@ -72,7 +74,7 @@ class Session:
     def __init__(self, receiver, connection, peer):
         self.receiver, self.connection, self.peer = receiver, connection, peer
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(60)
+        connection.settimeout(2 * PATIENCE_S)
         self.file = connection.makefile("rb")
         self.tls, self.helo, self.sender, self.rcpts, self.params = None, "", None, [], ""
         self.answered = None  # the message whose reply nobody has reacted to yet

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import time
 
 from house import BIN, Postern, clean_environment, until
 from world import SENDER, letter, mx_zone, world
@@ -123,7 +124,6 @@ def test_pause_and_resume():
         w.postern.stop()
         w.postern.start()
         w.postern.send(SENDER, ["b@a.example"], letter())
-        import time
         time.sleep(1)
         assert not w.receivers["127.0.0.2"].messages
         w.postern.run("resume", check=0)

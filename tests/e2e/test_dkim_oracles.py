@@ -9,7 +9,7 @@ import subprocess
 import dkim
 import verify
 from house import BUILD, TOP, Skip
-from zones import Nsd
+from zones import PATIENCE_S, Nsd
 
 CORPUS = os.path.join(TOP, "tests", "corpus")
 SIGNMSG = os.environ.get("POSTERN_SIGNMSG", os.path.join(BUILD, "tests", "unit", "dkim", "signmsg"))
@@ -48,7 +48,7 @@ def records():
 
 def sign(message, canon, selectors=("ed", "rsa")):
     keys = [f"{s}={CORPUS}/keys/{KEYS[s]}" for s in selectors]
-    return subprocess.run([SIGNMSG, canon, DOMAIN, *keys], input=message, capture_output=True, check=True, timeout=30).stdout
+    return subprocess.run([SIGNMSG, canon, DOMAIN, *keys], input=message, capture_output=True, check=True, timeout=PATIENCE_S).stdout
 
 
 def dkimpy_refuses(message, nsd):

@@ -30,6 +30,10 @@ GOOD = {
 }
 
 
+QUICK_S = 3  # a look at servers that all answer; the doctor gives up on one after 3.5 s, on all after 4.5
+DEAD_S = 5.5  # one at servers that do not
+
+
 class Clinic:
     """One nsd and one configuration with a published key; `look` gives {check id: [statuses]} for changed zones."""
 
@@ -61,15 +65,29 @@ class Clinic:
     def run(self, *args, sources=(SOURCE,)):
         return self.postern.run("doctor", *[a for s in sources for a in ("--source", s)], "--quick", *args)
 
-    def look(self, *args, sources=(SOURCE,)):
-        r = self.run("--json", *args, sources=sources)
-        assert r.returncode in (0, 1, 2, 4), r.stderr + r.stdout
+    def look(self, *args, sources=(SOURCE,), limit_s=QUICK_S):
+        """If that took so long that the doctor may have given up on something, the machine was busy: up to three more looks."""
+        for _ in range(4):
+            began = time.monotonic()
+            r = self.run("--json", *args, sources=sources)
+            self.seconds = time.monotonic() - began
+            assert r.returncode in (0, 1, 2, 4), r.stderr + r.stdout
+            if self.seconds < limit_s:
+                break
         self.report = json.loads(r.stdout)
         self.code = r.returncode
         found = {}
         for check in self.report["checks"]:
             found.setdefault(check["id"], []).append(check["status"])
         return found
+
+    def in_time(self):
+        """Five seconds are the limit of all checks; a machine that is busy with other things adds to it, as to a look that asks nobody."""
+        if self.seconds < DEAD_S:
+            return True
+        began = time.monotonic()
+        self.run("--offline")
+        return self.seconds < DEAD_S + 10 * (time.monotonic() - began)
 
     def find(self, id):
         return [c for c in self.report["checks"] if c["id"] == id]
@@ -82,11 +100,6 @@ def clinic(config=""):
         yield c
     finally:
         c.close()
-
-
-def in_time(seconds):
-    """Five seconds are the limit of all checks; a machine that is busy with other things may add to it."""
-    return seconds < 5.5 or (os.getloadavg()[0] > os.cpu_count() and seconds < 60)
 
 
 def swap(old, new):
@@ -292,11 +305,10 @@ def test_dead_servers():
     """name servers that never answer: under 5 s, all is skip, exit 4; offline asks nobody, exit 0"""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf, clinic() as c:
         deaf.bind(("127.0.0.1", 0))
-        began = time.time()
-        r = c.run("--json", "--resolver", f"127.0.0.1@{deaf.getsockname()[1]}")
-        assert in_time(time.time() - began)
-        assert r.returncode == 4, (r.returncode, r.stdout)
-        ids = {k["id"]: k["status"] for k in json.loads(r.stdout)["checks"]}
+        c.look("--resolver", f"127.0.0.1@{deaf.getsockname()[1]}", limit_s=DEAD_S)
+        assert c.in_time(), c.seconds
+        assert c.code == 4, (c.code, c.report)
+        ids = {k["id"]: k["status"] for k in c.report["checks"]}
         assert ids["ptr.exists"] == ids["spf.auth"] == ids["dkim.record"] == ids["dmarc.record"] == "skip", ids
         r = c.run("--offline", "--json")
         ids = {k["id"]: k["status"] for k in json.loads(r.stdout)["checks"]}
@@ -419,10 +431,9 @@ def check_ill(what, ills):
         wrong = []
         for end, kind, ids in ills:
             ill = IllServer(c.nsd, [(end, kind, what)])
-            began = time.time()
-            found = c.look("--resolver", f"127.0.0.1@{ill.port}")
-            if not in_time(time.time() - began) or c.code not in (0, 4):
-                wrong.append((what, end, time.time() - began, c.code))
+            found = c.look("--resolver", f"127.0.0.1@{ill.port}", limit_s=QUICK_S if what == "refused" else DEAD_S)
+            if not c.in_time() or c.code not in (0, 4):
+                wrong.append((what, end, c.seconds, c.code))
             ill.close()
             if not any(name.endswith(end) for name, _ in ill.asked):
                 wrong.append((what, end, "never asked"))

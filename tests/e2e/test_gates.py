@@ -29,21 +29,19 @@ def finding(w, check):
 
 
 def examined(w, count=1):
-    return until(lambda: doctor(w).get("exams", 0) >= count and "age_ms" in doctor(w) and doctor(w), 40, "exam")
+    return until(lambda: doctor(w).get("exams", 0) >= count and "age_ms" in doctor(w) and doctor(w), "exam")
 
 
 def publish(w, lines):
     w.nsd.change({"sender.example": w.zones["sender.example"] + "\n" + lines})
 
 
-def held(w, why, seconds=30):
-    return w.postern.wait_event("deferred", why=why, seconds=seconds)[0]
+def held(w, why):
+    return w.postern.wait_event("deferred", why=why)[0]
 
 
-def received(w, count=1, seconds=60):
-    r = w.receivers["127.0.0.2"]
-    until(lambda: len(r.messages) >= count, seconds, "mail")
-    return r.messages
+def received(w, count=1):
+    return w.receivers["127.0.0.2"].wait(count, 300)
 
 
 def new_key(w):
@@ -64,7 +62,7 @@ def test_a_key_published_late():
         assert "KEY THAT DOES NOT SIGN" in w.postern.run("status", check=0).stdout
         w.postern.wait_event("key-not-published", key="s1._domainkey.sender.example")
         publish(w, records)
-        data = received(w, seconds=120)[0].data
+        data = received(w)[0].data
         assert b"DKIM-Signature:" in data and data.count(b"d=sender.example") == 2
         w.postern.wait_event("key-published", key="s1._domainkey.sender.example")
         w.postern.wait_event("delivered", dkim="sender.example/s1,s1e")
@@ -158,7 +156,7 @@ def test_the_doctor_in_the_daemon():
         text = w.postern.run("status", check=0).stdout
         assert "checks: " in text and "spf.all" in text, text
         w.postern.wait_event("check", id="spf.all", status="warn")
-        until(lambda: not w.postern.role_pids("doctor"), 20, "the doctor is gone")
+        until(lambda: not w.postern.role_pids("doctor"), "the doctor is gone")
         before = len(w.postern.events("check"))
         w.postern.run("reload", check=0)
         examined(w, 2)
@@ -184,7 +182,7 @@ def test_enforce_without_a_reverse_name():
         assert "reverse name" in e["msg"], e
         assert not w.receivers["127.0.0.2"].messages
         w.nsd.change(GOOD_PTR)
-        received(w, seconds=200)
+        received(w)
         w.postern.wait_event("check", id="ptr.exists", status="pass", was="fail")
 
 
@@ -198,14 +196,14 @@ def test_enforce_without_spf():
         w.zones["sender.example"] = GOOD
         w.publish_key("sender.example", "s2")
         w.postern.run("reload", check=0)
-        received(w, seconds=200)
+        received(w)
 
 
 def test_enforce_waits_for_the_first_exam():
     with gated(config="preflight enforce") as w:
         start_signed(w)
         w.postern.send("app@sender.example", ["b@a.example"], letter())
-        received(w, seconds=90)
+        received(w)
 
 
 def test_preflight_off():
@@ -257,9 +255,9 @@ def test_ipv6_waits_for_its_checks():
         w.postern.run("reload", check=0)
         count = doctor(w)["exams"]
         examined(w, count + 1)
-        until(lambda: not finding(w, "ptr.exists") and not finding(w, "spf.auth"), 40, "IPv6 passes")
+        until(lambda: not finding(w, "ptr.exists") and not finding(w, "spf.auth"), "IPv6 passes")
         w.postern.send("app@sender.example", ["b@a.example"], letter())
-        until(lambda: six.messages, 30, "mail over IPv6")
+        until(lambda: six.messages, "mail over IPv6")
 
 
 def test_a_receiver_that_doubts():
@@ -270,7 +268,7 @@ def test_a_receiver_that_doubts():
         examined(w)
         w.postern.send("app@sender.example", ["b@a.example"], letter())
         bounced = w.postern.wait_event("bounced")[0]
-        e = w.postern.wait_event("recheck", id=bounced["id"], seconds=40)[0]
+        e = w.postern.wait_event("recheck", id=bounced["id"])[0]
         assert "PTR record" in e["reply"] and "ptr.exists=fail" in e["checks"] and "spf" not in e["checks"], e
         assert e["why"].startswith(HERE), e
         w.postern.send("app@sender.example", ["b@a.example"], letter())
@@ -286,9 +284,9 @@ def test_a_doctor_that_hangs():
         with gated() as w:
             w.postern.configure(w.config.replace(f"@{w.nsd.port}", f"@{silent.getsockname()[1]}"))
             w.postern.start()
-            pid = until(lambda: w.postern.role_pids("doctor"), 20, "a doctor")[0]
+            pid = until(lambda: w.postern.role_pids("doctor"), "a doctor")[0]
             os.kill(pid, signal.SIGSTOP)
-            e = w.postern.wait_event("doctor-failed", seconds=60)[0]
+            e = w.postern.wait_event("doctor-failed")[0]
             assert "signal 9" in e["why"], e
             assert not w.postern.role_pids("doctor")
 
@@ -301,7 +299,7 @@ def test_a_doctor_that_dies_harms_nothing():
             w.postern.configure(w.config.replace(f"@{w.nsd.port}", f"@{silent.getsockname()[1]}").replace("{port}", str(w.port)))
             w.postern.start()
             others = w.postern.role_pids("delivery")
-            os.kill(until(lambda: w.postern.role_pids("doctor"), 20, "a doctor")[0], signal.SIGKILL)
+            os.kill(until(lambda: w.postern.role_pids("doctor"), "a doctor")[0], signal.SIGKILL)
             e = w.postern.wait_event("doctor-failed")[0]
             assert "signal 9" in e["why"] and float(e["next"]) >= 60, e
             assert doctor(w)["failed_exams"] == 1 and w.postern.role_pids("delivery") == others

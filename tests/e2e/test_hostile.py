@@ -8,8 +8,9 @@ import signal
 import smtplib
 import socket
 import time
+from contextlib import contextmanager
 
-from house import TOP, Skip, until
+from house import PATIENCE_S, TOP, Skip, until
 from test_submit import ONE, Office
 from world import SENDER, letter, world
 
@@ -27,24 +28,28 @@ def refused(fn):
 def test_over_rate_waits():
     """mail over the rate of a network is taken, waits with why=over-rate, survives a restart, and leaves at the rate"""
     with world(zones=ONE, receivers={"127.0.0.2": {}}, config="trust 127.0.0.0/8 { rate 5/min }\nsmtpd-processes 2") as w:
-        begin = time.time()
-        for _ in range(8):  # of several connections, so of several processes
+        begin = time.monotonic()
+        sent = 0
+        # Of several connections, so of several processes. Who takes long for eight has one more in every twelve seconds.
+        while sent < 8 or len(w.postern.events("deferred")) < 3:
             w.postern.send(SENDER, ["b@a.example"], letter())
+            sent += 1
+            assert sent < 40
         late = w.postern.wait_event("deferred", 3, why="over-rate")
         assert all(e["client"] == "127.0.0.1" and e["rcpts"] == "1" for e in late), late
-        w.receivers["127.0.0.2"].wait(5)
-        waiting = until(lambda: len(w.postern.queue()) == 3 and w.postern.queue(), 20, "the three that wait")
-        assert all(m["state"] == "deferred" and m["why"] == "over-rate" and m["tries"] == 0 for m in waiting), waiting
+        w.receivers["127.0.0.2"].wait(sent - 3)
+        waiting = w.postern.queue()
+        assert 1 <= len(waiting) <= 3 and all(m["state"] == "deferred" and m["why"] == "over-rate" and m["tries"] == 0 for m in waiting), waiting
         waits = sorted(m["next_ms"] for m in waiting)
-        assert 8000 < waits[1] - waits[0] < 16000 and 8000 < waits[2] - waits[1] < 16000, waits
+        assert all(8000 < b - a < 16000 for a, b in zip(waits, waits[1:])), waits
         w.postern.stop()
         w.postern.start()
         again = sorted(m["next_ms"] for m in w.postern.queue())
-        assert again and again[-1] <= waits[-1], (again, waits)
-        w.receivers["127.0.0.2"].wait(6, 60)
-        assert time.time() - begin > 11, "the sixth left before its time"
+        assert not again or again[-1] <= waits[-1], (again, waits)
+        w.receivers["127.0.0.2"].wait(sent - 2)
+        assert time.monotonic() - begin > 11, "the sixth left before its time"
         w.postern.run("queue", "retry", "--all", check=0)
-        w.receivers["127.0.0.2"].wait(8, 60)
+        w.receivers["127.0.0.2"].wait(sent)
 
 
 def test_over_quota_is_refused():
@@ -72,6 +77,15 @@ def peak_kib(pid):
     return int(fields["VmHWM"].split()[0]) - int(fields["RssFile"].split()[0])
 
 
+def unread(port):
+    """Octets that wait in the kernel for those who serve this port on 127.0.0.1."""
+    with open("/proc/net/tcp") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    ends = {f"0100007F:{port:04X}"}
+    return sum(int(r[4].split(":")[1], 16) for r in rows if r[1] in ends and r[3] == "01") \
+        + sum(int(r[4].split(":")[0], 16) for r in rows if r[2] in ends and r[3] == "01")
+
+
 def test_memory_has_a_ceiling():
     """200 clients that hold back 250 KiB each get 452 or a file, memory stays below its ceiling, others go on afterwards"""
     with world(zones=ONE, receivers={"127.0.0.2": {}}, config="memory 16M\nsmtpd-processes 1\ndelivery-processes 1") as w:
@@ -79,7 +93,7 @@ def test_memory_has_a_ceiling():
         head = b"From: App <app@sender.example>\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"x" * 500) for i in range(480))
         socks, replies = [], []
         for i in range(200):
-            s = socket.create_connection(("127.0.0.1", w.postern.port), 30)
+            s = socket.create_connection(("127.0.0.1", w.postern.port), PATIENCE_S)
             s.sendall(b"EHLO flood.example\r\nMAIL FROM:<app@sender.example>\r\nRCPT TO:<b@a.example>\r\nDATA\r\n")
             f = s.makefile("rb")
             line = b""
@@ -92,7 +106,7 @@ def test_memory_has_a_ceiling():
             else:
                 replies.append(line)
                 s.close()
-        time.sleep(0.5)
+        until(lambda: unread(w.postern.port) == 0, "all is read")  # else one would be done with before the next is begun
         grown = peak_kib(pid)
         for s, f in socks:
             s.sendall(b"\r\n.\r\n")
@@ -116,7 +130,7 @@ def more_descriptors(wanted):
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def greeting(source, port, timeout=60):
+def greeting(source, port, timeout=PATIENCE_S):
     """Connect from an address; the socket and the first line."""
     s = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
     return s, s.recv(200)
@@ -126,25 +140,30 @@ def test_a_siege_leaves_room_for_others():
     """5,000 connections of 250 addresses, all of which drip: others are still served within a second"""
     more_descriptors(6000)
     with world(zones=ONE, receivers={"127.0.0.2": {}}, config="trust 127.0.0.1\nsmtpd-processes 2\nlimit-connections 30") as w:
+        def served():
+            """Seconds until somebody else has sent a letter and another one is greeted."""
+            begin = time.monotonic()
+            w.postern.send(SENDER, ["b@a.example"], letter())
+            s, line = greeting("127.0.2.2", w.postern.port)
+            assert line.startswith(b"220 "), line
+            s.close()
+            return time.monotonic() - begin
+        before = served()
         siege = []
         for i in range(5000):
             s, line = greeting(f"127.0.1.{1 + i % 250}", w.postern.port)
             assert line.startswith(b"220 "), (i, line)
             s.sendall(b"EHLO siege\r\nMAIL FROM:<a@sender.example>\r\nRC" if i % 2 else b"E")
             siege.append(s)
-        best = 60.0
+        best = PATIENCE_S
         for attempt in range(20):
             for s in siege[attempt::20]:
                 s.send(b"P" if attempt % 2 else b"\r")
-            begin = time.time()
-            w.postern.send(SENDER, ["b@a.example"], letter())
-            s, line = greeting("127.0.2.2", w.postern.port)
-            best = min(best, time.time() - begin)
-            assert line.startswith(b"220 "), line
-            s.close()
+            best = min(best, served())
             if best < 1:
                 break
-        assert best < 1, f"{best:.1f} s at best"
+        # A machine that is slow without a siege is so with one.
+        assert best < 1 or best < 10 * before, f"{best:.1f} s at best, {before:.1f} s before"
         sessions = int(w.postern.status()["smtp_sessions"])
         assert sessions >= 4500, sessions
         # One who wants more than his share hears 421, and nobody else does.
@@ -157,27 +176,114 @@ def test_a_siege_leaves_room_for_others():
         assert greeting("127.0.3.4", w.postern.port)[1].startswith(b"220 ")
         for s in siege:
             s.close()
-        until(lambda: int(w.postern.status()["smtp_sessions"]) < 50, 30, "the sessions to end")
+        until(lambda: int(w.postern.status()["smtp_sessions"]) < 50, "the sessions to end")
 
 
 def test_nobody_waits_for_a_dead_process():
     """one of two smtpd dies again and again: clients in between are greeted by the other"""
     with world(zones=ONE, receivers={"127.0.0.2": {}}, config="smtpd-processes 2") as w:
-        for _ in range(4):
-            os.kill(w.postern.role_pids("smtpd")[0], signal.SIGKILL)
-            for _ in range(20):
-                s, line = greeting("127.0.0.1", w.postern.port, 5)
-                # One that was in the hands of the dead may be lost; none hangs.
-                assert line in (b"",) or line.startswith(b"220 "), line
-                s.close()
-        lost = 0
-        for _ in range(40):
+        times = []
+
+        def is_greeted():
+            """What was in the hands of the dead may be lost; none hangs."""
+            begin = time.monotonic()
             try:
-                lost += greeting("127.0.0.1", w.postern.port, 5)[1] == b""
+                s, line = greeting("127.0.0.1", w.postern.port)
             except ConnectionError:
-                lost += 1
+                return False
+            finally:
+                times.append(time.monotonic() - begin)
+            s.close()
+            assert not line or line.startswith(b"220 "), line
+            return bool(line)
+        for _ in range(4):
+            os.kill(until(lambda: w.postern.role_pids("smtpd"), "an smtpd")[0], signal.SIGKILL)
+            for _ in range(20):
+                is_greeted()
+        until(lambda: len(w.postern.role_pids("smtpd")) == 2 and all(r["state"] == "ready" for r in w.postern.status()["roles"]), "both are back")
+        lost = sum(not is_greeted() for _ in range(40))
         assert lost <= 1, lost
+        assert sorted(times)[len(times) // 2] < 5, times
         w.postern.send(SENDER, ["b@a.example"], letter())
+
+
+@contextmanager
+def only(w, index):
+    """Of two smtpds this one alone serves: which one hears a connection is no matter of chance."""
+    other = w.postern.role_pids("smtpd")[1 - index]
+    os.kill(other, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(other, signal.SIGCONT)
+
+
+def test_connections_count_once_for_all_processes():
+    """two smtpds grant one address together what one of them would; what a dead one held is free again"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, config="trust 127.0.0.1\nsmtpd-processes 2\nlimit-connections 10") as w:
+        held = []
+
+        def count(source, tries):
+            """How many of so many connections are greeted; they stay open."""
+            lines = []
+            for _ in range(tries):
+                s, line = greeting(source, w.postern.port)
+                held.append(s)
+                lines.append(line[:9])
+            assert all(line.startswith((b"220 ", b"421 4.3.2")) for line in lines), lines
+            return sum(line.startswith(b"220 ") for line in lines)
+
+        with only(w, 0):
+            assert count("127.0.3.3", 6) == 6
+        with only(w, 1):
+            assert count("127.0.3.3", 6) == 4, "the other process knows nothing of the first six"
+            assert count("127.0.3.4", 6) == 6
+        assert count("127.0.3.3", 20) == 0
+        assert len(w.postern.wait_event("reject", why="too-many-connections")) == 1, "told once, by whichever"
+        before = w.postern.role_pids("smtpd")
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: len(set(w.postern.role_pids("smtpd")) - set(before)) == 1, what="a new smtpd")
+        until(lambda: all(r["state"] == "ready" for r in w.postern.status()["roles"]), what="ready again")
+        assert count("127.0.3.3", 20) == 6
+        # And those who leave make room, whoever served them.
+        for s in held:
+            s.close()
+        until(lambda: int(w.postern.status()["smtp_sessions"]) == 0, what="the sessions to end")
+        assert count("127.0.3.3", 12) == 10
+
+
+def test_failed_logins_count_once_for_all_processes():
+    """two smtpds share what they know of an address that guesses: the pause grows across both, and then it is over at both"""
+    with Office(config="trust 127.0.0.1\nsmtpd-processes 2\nlimit-auth-failures 3") as w:
+        def session(index, tries):
+            with only(w, index), smtplib.SMTP("127.0.0.1", w.submission, timeout=60, source_address=("127.0.4.4", 0)) as s:
+                s.starttls(context=w.context)
+                s.ehlo()
+                for _ in range(tries):
+                    begin = time.monotonic()
+                    code, text = s.docmd("AUTH PLAIN " + base64.b64encode(b"\0app1\0wrong").decode())
+                    yield code, time.monotonic() - begin
+
+        first = list(session(0, 2))
+        assert [code for code, _ in first] == [535, 535] and first[1][1] >= 1.9, first
+        # Alone it would answer its first guess after a second.
+        second = list(session(1, 2))
+        assert [code for code, _ in second] == [535, 421] and second[0][1] >= 3.9, second
+        assert [code for code, _ in session(0, 1)] == [421]
+        # Of the login itself all know it, too, and it is not locked.
+        with smtplib.SMTP("127.0.0.1", w.submission, timeout=60) as s:
+            s.starttls(context=w.context)
+            s.login("app1", "secret one")
+
+
+def test_messages_count_once_for_all_processes():
+    """bulk-after counts what a client sends through both smtpds"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, config="smtpd-processes 2\nbulk-after 3") as w:
+        for i in range(6):
+            with only(w, i % 2):
+                w.postern.send(SENDER, ["b@a.example"], letter())
+        lint = [e.get("lint") for e in w.postern.wait_event("accept", 6)]
+        assert lint == [None] * 3 + ["bulk-no-unsubscribe"] * 3, lint
 
 
 def banned(lines):
@@ -209,7 +315,7 @@ def test_the_filter_for_fail2ban_finds_who_fails():
             w.postern.run("reload", check=0)
             before = len(w.postern.log().splitlines())
             fail_twice(w)
-            until(lambda: len(banned(w.postern.log().splitlines()[before:])) >= 2, 20, "two lines")
+            until(lambda: len(banned(w.postern.log().splitlines()[before:])) >= 2, "two lines")
             lines = w.postern.log().splitlines()[before:]
             assert any(line.startswith("{") for line in lines) == (form == "json")
             assert set(banned(lines)) == {"127.0.0.1"} and len(banned(lines)) == 2, banned(lines)

@@ -52,7 +52,7 @@ def test_real_postfix_in_its_own_network():
             for message in sent:
                 w.postern.send(SENDER, ["b@a.example"], message, options=["BODY=8BITMIME"])
             w.postern.wait_event("delivered", len(sent), 30)
-            got = until(lambda: (m := postfix.messages()) and len(m) == len(sent) and m, 20, "Postfix's mailbox")
+            got = until(lambda: (m := postfix.messages()) and len(m) == len(sent) and m, "Postfix's mailbox")
             for stored in got:
                 wire = stored.replace(b"\n", b"\r\n")
                 at = wire.index(b"DKIM-Signature:")  # above it stands what Postfix added

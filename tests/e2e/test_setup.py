@@ -9,7 +9,7 @@ import select
 import subprocess
 import time
 
-from house import BIN, Nsd, Postern, free_port, until
+from house import BIN, PATIENCE_S, Nsd, Postern, free_port, until
 from minigmail import MiniGmail
 from world import SENDER, letter, zone_lines
 
@@ -260,7 +260,7 @@ def test_setup_in_a_dialogue():
                     except OSError:
                         break
                 return words in said.decode(errors="replace")
-            until(heard, 40, f"{words!r} in {said.decode(errors='replace')}")
+            until(heard, f"{words!r} in {said.decode(errors='replace')}")
         hear("press Enter")
         assert "domains" not in open(t.postern.conf).read()
         t.publish(*pasted(said.decode().replace("\r\n", "\n")))
@@ -269,7 +269,7 @@ def test_setup_in_a_dialogue():
         assert "of 4 visible" in said.decode() and "Mode       live" in said.decode(), said.decode()
         os.write(leader, b"y\n")
         t.gmail.wait(1)
-        assert child.wait(30) == 0, said.decode()
+        assert child.wait(PATIENCE_S) == 0, said.decode()
         assert t.gmail.verdicts == ["250"], t.gmail.verdicts
     finally:
         t.close()

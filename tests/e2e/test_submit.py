@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import time
 
-from house import BUILD, Postern, Skip, certificate, free_port, until
+from house import BUILD, PATIENCE_S, Postern, Skip, certificate, free_port, until
 from world import SENDER, letter, mx_zone, world
 
 ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
@@ -70,7 +70,7 @@ def test_implicit_tls_and_auth():
     """port 465: TLS from the first octet, AUTH LOGIN and PLAIN"""
     with Office() as w:
         for login in ("login", "plain"):
-            with smtplib.SMTP_SSL("127.0.0.1", w.smtps, context=w.context, timeout=20) as s:
+            with smtplib.SMTP_SSL("127.0.0.1", w.smtps, context=w.context, timeout=PATIENCE_S) as s:
                 s.ehlo()
                 s.user, s.password = "app1", "secret one"
                 s.auth(login.upper(), getattr(s, "auth_" + login))
@@ -86,7 +86,7 @@ def test_scram_by_swaks():
         for more in ([f"-p{w.postern.port}"], [f"-p{w.submission}", "-tls", "-a", "PLAIN", *auth], [f"-p{w.smtps}", "-tlsc", "-a", "LOGIN", *auth],
                      [f"-p{w.postern.port}", "--pipeline"]):
             more = ["--port", more[0][2:], *more[1:]]
-            out = subprocess.run(base + more, capture_output=True, text=True, timeout=30)
+            out = subprocess.run(base + more, capture_output=True, text=True, timeout=PATIENCE_S)
             assert out.returncode == 0, out.stdout + out.stderr
         assert len(w.receivers["127.0.0.2"].wait(4)) == 4
 
@@ -104,7 +104,7 @@ def test_nodemailer():
       })().catch(e => { console.error(e); process.exit(1); });"""
     with Office() as w:
         out = subprocess.run(["node", "-e", script, json.dumps([[w.postern.port, w.submission, w.smtps], w.cert])], capture_output=True, text=True,
-                             env={**os.environ, "NODE_PATH": modules}, timeout=60)
+                             env={**os.environ, "NODE_PATH": modules}, timeout=PATIENCE_S)
         assert out.returncode == 0, out.stderr
         w.receivers["127.0.0.2"].wait(3)
 
@@ -151,7 +151,7 @@ def test_strangers_cannot_relay():
     port = free_port()
     with Office(config=f"listen {address}:{port} starttls auth\ntrust loopback\n") as w:
         for sender in (SENDER, "", "x@other.example"):
-            with smtplib.SMTP(address, port, source_address=(address, 0), timeout=20) as s:
+            with smtplib.SMTP(address, port, source_address=(address, 0), timeout=PATIENCE_S) as s:
                 s.ehlo()
                 code, text = s.docmd(f"MAIL FROM:<{sender}>")
                 if code == 250:
@@ -180,8 +180,8 @@ def test_foreign_senders_are_refused():
                 assert code == 550, (header_from, text)
 
 
-def raw(port, octets, seconds=5):
-    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as s:
+def raw(port, octets):
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as s:
         s.recv(1000)
         s.sendall(octets)
         s.shutdown(socket.SHUT_WR)
@@ -239,16 +239,21 @@ def test_size_limit():
         w.receivers["127.0.0.2"].wait(1)
 
 
+def listens(host, port):
+    with socket.socket() as s:
+        return s.connect_ex((host, port)) == 0
+
+
 def test_proxy_header():
     """the PROXY header is believed from the balancer's network only, and demanded there"""
     port = free_port()
     with world(zones=ONE, receivers={"127.0.0.2": {}}, config="") as w:
         w.postern.configure(w.config + f"trust loopback 203.0.113.0/24\nlisten 127.0.0.1:{port} proxy 127.0.0.0/8")
         w.postern.run("reload", check=0)
-        until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, what="new listener")
+        until(lambda: listens("127.0.0.1", port), "new listener")
 
         def talk(header):
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as s:
                 s.sendall(header + f"EHLO c\r\nMAIL FROM:<{SENDER}>\r\nRCPT TO:<b@a.example>\r\nQUIT\r\n".encode())
                 got = b""
                 try:
@@ -293,11 +298,11 @@ def test_certificate_is_replaced():
             context = ssl.create_default_context(cafile=w.cert)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-            with socket.create_connection(("127.0.0.1", w.smtps), timeout=5) as s, context.wrap_socket(s) as t:
+            with socket.create_connection(("127.0.0.1", w.smtps), timeout=PATIENCE_S) as s, context.wrap_socket(s) as t:
                 return t.getpeercert(binary_form=True)
         before = serial()
         certificate(w.postern.dir, "mail.sender.example", "localhost")
-        until(lambda: serial() != before, 15, "the new certificate")
+        until(lambda: serial() != before, "the new certificate")
 
 
 def test_sni():
@@ -308,14 +313,14 @@ def test_sni():
         w.postern.run("reload", check=0)
         for name, ca in (("second.example", cert), ("mail.sender.example", w.cert)):
             context = ssl.create_default_context(cafile=ca)
-            with socket.create_connection(("127.0.0.1", w.smtps), timeout=5) as s, context.wrap_socket(s, server_hostname=name):
+            with socket.create_connection(("127.0.0.1", w.smtps), timeout=PATIENCE_S) as s, context.wrap_socket(s, server_hostname=name):
                 pass
 
 
 def test_idle_clients_are_ended():
     """a silent client is told 421 and closed after idle-timeout"""
     with world(zones=ONE, config="idle-timeout 1s") as w:
-        with socket.create_connection(("127.0.0.1", w.postern.port), timeout=10) as s:
+        with socket.create_connection(("127.0.0.1", w.postern.port), timeout=PATIENCE_S) as s:
             got = b""
             while piece := s.recv(1000):
                 got += piece
@@ -327,7 +332,7 @@ def test_scram_exchange():
     import hashlib
     import hmac
     with Office() as w:
-        with smtplib.SMTP_SSL("127.0.0.1", w.smtps, context=w.context, timeout=20) as s:
+        with smtplib.SMTP_SSL("127.0.0.1", w.smtps, context=w.context, timeout=PATIENCE_S) as s:
             s.ehlo()
             first = "n=app1,r=clientnonce"
             code, text = s.docmd("AUTH SCRAM-SHA-256 " + base64.b64encode(("n,," + first).encode()).decode())

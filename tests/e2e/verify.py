@@ -7,10 +7,12 @@ import subprocess
 import tempfile
 
 import dkim
+from zones import PATIENCE_S
 
 MAIL_DKIM = r"""
-use Net::DNS; use Mail::DKIM::Verifier; use Mail::DKIM::DNS;
+use Net::DNS; use Net::DNS::RR::OPT; use Net::DNS::RR::TXT; use Mail::DKIM::Verifier; use Mail::DKIM::DNS;
 my $port = shift;
+$Mail::DKIM::DNS::TIMEOUT = 100; # an alarm, which would also end the loading of a module
 Mail::DKIM::DNS::resolver(Net::DNS::Resolver->new(nameservers => ['127.0.0.1'], port => $port, recurse => 0));
 my $v = Mail::DKIM::Verifier->new();
 binmode STDIN; local $/; my $m = <STDIN>; $v->PRINT($m); $v->CLOSE();
@@ -34,7 +36,7 @@ def dkimpy_says(message, nsd):
 
 
 def mail_dkim(message, nsd):
-    out = subprocess.run(["/usr/bin/perl", "-e", MAIL_DKIM, str(nsd.port)], input=message, capture_output=True, timeout=30)
+    out = subprocess.run(["/usr/bin/perl", "-e", MAIL_DKIM, str(nsd.port)], input=message, capture_output=True, timeout=PATIENCE_S)
     return [line.split(" ", 3) for line in out.stdout.decode().splitlines()]
 
 
@@ -60,7 +62,7 @@ def opendkim(message, nsd):
         with open(f"{folder}/conf", "w") as f:
             f.write(f"TestPublicKeys {folder}/keys\nMode v\nSyslog no\n")
         out = subprocess.run([name, "-x", f"{folder}/conf", "-t", f"{folder}/message", "-vv"],
-                             capture_output=True, text=True, timeout=30, env={**os.environ, "PATH": "/usr/sbin:/usr/bin:/bin"})
+                             capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, "PATH": "/usr/sbin:/usr/bin:/bin"})
         return out.stdout + out.stderr
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,17 +13,45 @@ import time
 SOA = "@ 60 IN SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 5\n@ 60 IN NS ns.{zone}.\nns 60 IN A {address}\n"
 
 
-def free_port(host="127.0.0.1"):
-    """A port that is free for TCP and UDP, outside the range the kernel takes for outgoing connections."""
+# How long one waits for what must come. It costs nothing when it comes, and a machine may be slow.
+PATIENCE_S = 120
+
+
+def until(condition, what="condition", seconds=PATIENCE_S):
+    """Poll until `condition()` is true; its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+RESERVE = "127.255.255.254"  # nobody serves here: whoever has a port of this address owns its number everywhere
+reserved = []
+
+
+def free_port():
+    """
+    A port that is free for TCP and UDP on loopback, outside the range the kernel takes for outgoing connections. It is ours
+    as long as this process lives: tests run side by side, and who will listen there does so only later.
+    """
     while True:
         port = random.randrange(20000, 32000)
+        mine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
+            mine.bind((RESERVE, port))
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-                tcp.bind((host, port))
-                udp.bind((host, port))
-                return port
+                tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
         except OSError:
+            mine.close()
             continue
+        reserved.append(mine)
+        return port
 
 
 class Nsd:
@@ -80,19 +108,30 @@ class Nsd:
         import dns.message
         import dns.query
         question = dns.message.make_query(next(iter(self.zones)), "SOA")
-        for _ in range(100):
+
+        def answers():
+            if self.process.poll() is not None:
+                raise RuntimeError("nsd has ended: " + self.log())
             try:
-                dns.query.udp(question, self.addresses[0], port=self.port, timeout=0.2)
-                return
-            except Exception:
-                time.sleep(0.05)
-        raise RuntimeError("nsd does not answer: " + open(f"{self.dir}/log").read()[-2000:])
+                return dns.query.udp(question, self.addresses[0], port=self.port, timeout=1)
+            except (OSError, dns.exception.DNSException):
+                return None
+        try:
+            until(answers, "nsd answers")
+        except AssertionError as e:
+            raise RuntimeError(f"{e}: {self.log()}")
+
+    def log(self):
+        try:
+            return open(f"{self.dir}/log").read()[-2000:]
+        except FileNotFoundError:
+            return ""
 
     def stop(self):
         if self.process:
             self.process.terminate()
             try:
-                self.process.wait(5)
+                self.process.wait(30)
             except subprocess.TimeoutExpired:
                 self.process.kill()
             self.process = None
@@ -112,7 +151,7 @@ class Nsd:
         import dns.query
         if isinstance(name, bytes):
             name = name.decode()
-        answer = dns.query.udp(dns.message.make_query(name, "TXT"), self.addresses[0], port=self.port, timeout=3)
+        answer = dns.query.udp(dns.message.make_query(name, "TXT"), self.addresses[0], port=self.port, timeout=30)
         for rrset in answer.answer:
             for rdata in rrset:
                 if rdata.rdtype == 16:
@@ -165,7 +204,7 @@ class IllServer:
             reply = dns.message.make_response(question)
             reply.set_rcode(dns.rcode.SERVFAIL if ill == "servfail" else dns.rcode.REFUSED)
             return reply.to_wire()
-        reply = dns.query.udp(question, self.nsd.addresses[0], port=self.nsd.port, timeout=3)
+        reply = dns.query.udp(question, self.nsd.addresses[0], port=self.nsd.port, timeout=30)
         if ill == "lie":
             reply.question[0].name = dns.name.from_text("liar.example.")
         return reply.to_wire()
