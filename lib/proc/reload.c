@@ -12,7 +12,7 @@
 #include "lib/util/log.h"
 #include "lib/util/time.h"
 
-enum { REPORT_MAX = 1024 * 1024, ANSWER_MAX = 2 * 1024 * 1024, RELOAD_MS = 5000, TRY_AGAIN = 75 };
+enum { REPORT_MAX = 1024 * 1024, ANSWER_MAX = 2 * 1024 * 1024, RELOAD_MS = 30000, TRY_AGAIN = 75 };
 
 /* The report as raw octets for the person who asked, and the end. */
 static void
