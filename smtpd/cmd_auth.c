@@ -145,18 +145,14 @@ log_failure(const struct session *s, struct str user)
 static unsigned
 count_failure(struct session *s, struct str user)
 {
-	struct peers *ps = &s->server->peers;
-	struct peer  *login = peers_login(ps, user);
-	int64_t       now = time_mono_ms();
-	unsigned      n = ++s->auth_failures;
+	int64_t  now = time_mono_ms();
+	unsigned n = ++s->auth_failures;
+	unsigned of_login = limit_fail(limits_login(&s->server->limits, user, now), now);
+	unsigned of_client = s->trusted ? 0 : limit_fail(s->place, now);
 
 	s->server->counts.auth_failures++;
-	peers_count_failure(ps, login, now);
-	n = login->failures > n ? login->failures : n;
-	if (s->peer == NULL)
-		return n;
-	peers_count_failure(ps, s->peer, now);
-	return s->peer->failures > n ? s->peer->failures : n;
+	n = of_login > n ? of_login : n;
+	return of_client > n ? of_client : n;
 }
 
 /* Wrong passwords get their answer late, and each later than the one before. */
@@ -180,7 +176,7 @@ is_locked_out(const struct session *s)
 {
 	unsigned limit = s->site->config->limit_auth_failures;
 
-	return limit > 0 && s->peer != NULL && peer_failures(s->peer, time_mono_ms()) >= limit;
+	return limit > 0 && !s->trusted && limit_failures(s->place, time_mono_ms()) >= limit;
 }
 
 /* The last word of a session in which no login can come to anything. */

@@ -6,8 +6,6 @@
 #include "lib/util/mem.h"
 
 enum {
-	SLOTS = 6,
-	SLOT_MS = 10 * 60 * 1000, /* an hour in six steps */
 	NAME_SHOWN = 64,
 	ROW_MAX = 160,
 };
@@ -17,8 +15,6 @@ struct sender {
 	struct link      link;
 	char            *name;
 	bool             is_login;
-	int64_t          slot; /* of the last message, in SLOT_MS since the epoch */
-	unsigned         slots[SLOTS];
 	uint64_t         lint[LINT_RULES];
 };
 
@@ -85,38 +81,18 @@ name_of(struct buf *text, struct str login, struct addr client)
 	return buf_str(text);
 }
 
-/* Time that went by without a message empties the steps it passed. */
-static void
-move_on(struct sender *s, int64_t slot)
-{
-	int64_t passed = slot - s->slot;
-
-	for (int64_t i = 1; i <= SLOTS && i <= passed; i++)
-		s->slots[(s->slot + i) % SLOTS] = 0;
-	/* A clock that was set back: start anew. */
-	for (size_t i = 0; passed < 0 && i < SLOTS; i++)
-		s->slots[i] = 0;
-	s->slot = slot;
-}
-
-unsigned
-senders_count(struct senders *ss, struct str login, struct addr client, int64_t now_ms)
+void
+senders_see(struct senders *ss, struct str login, struct addr client)
 {
 	struct buf     text = BUF(64);
 	struct str     name = name_of(&text, login, client);
 	struct sender *s = find(ss, name, login.n > 0);
-	unsigned       sum = 0;
 
 	if (s == NULL)
 		s = add(ss, name, login.n > 0);
 	list_remove(&ss->age, &s->link);
 	list_push(&ss->age, &s->link);
-	move_on(s, now_ms / SLOT_MS);
-	s->slots[s->slot % SLOTS]++;
-	for (size_t i = 0; i < SLOTS; i++)
-		sum += s->slots[i];
 	buf_free(&text);
-	return sum;
 }
 
 void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * senders - what the messages of each sender were found to be, and how many came of late.
+ * senders - what the messages of each sender were found to be.
  *
  * A sender is a login, or else a client's address. The busiest SENDERS_MAX of the last hours are
  * known; who has not sent for longest is forgotten for a new one, and with him his counts.
@@ -23,10 +23,10 @@ struct senders {
 void senders_init(struct senders *ss);
 void senders_free(struct senders *ss);
 
-/* Count a message that begins now, and give the number of those within the last hour. */
-unsigned senders_count(struct senders *ss, struct str login, struct addr client, int64_t now_ms);
+/* A message of his begins. */
+void senders_see(struct senders *ss, struct str login, struct addr client);
 
-/* And what it was found to be. Nothing, if the sender has been forgotten meanwhile. */
+/* What it was found to be. Nothing, if the sender has been forgotten meanwhile. */
 void senders_note(struct senders *ss, struct str login, struct addr client, uint64_t found);
 
 /*

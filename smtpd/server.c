@@ -23,7 +23,6 @@ enum {
 	ENVELOPE_MAX = 1536 * 1024, /* with a body of WIRE_INLINE_MAX still one frame */
 	DRAIN_MS = 20 * 1000,
 	EVICT_LOOK = 1000, /* how many of the oldest sessions are looked at for one that can go */
-	TELL_MS = 60 * 1000, /* a client that is turned away is logged no more often */
 };
 
 struct site *
@@ -95,7 +94,7 @@ server_init(struct server *sv, struct loop *l, unsigned index)
 	sv->envelope = BUF(ENVELOPE_MAX);
 	list_init(&sv->sessions);
 	messages_init(&sv->messages);
-	peers_init(&sv->peers);
+	limits_init(&sv->limits);
 	senders_init(&sv->senders);
 	sv->handover = handover_create(l);
 	sv->logins = logins_create(l);
@@ -114,7 +113,7 @@ server_free(struct server *sv)
 	handover_destroy(sv->handover);
 	logins_destroy(sv->logins);
 	messages_free(&sv->messages);
-	peers_free(&sv->peers);
+	limits_free(&sv->limits);
 	senders_free(&sv->senders);
 	site_unref(sv->site);
 	buf_free(&sv->line);
@@ -162,23 +161,18 @@ is_trusted(const struct server *sv, struct addr client)
 
 /* False: he has as many connections as one client may have, and was told so. */
 static bool
-admit(struct server *sv, int fd, struct addr client, struct peer **peer)
+admit(struct server *sv, int fd, struct addr client, struct limit *place)
 {
-	unsigned limit = sv->site->config->limit_connections;
-	int64_t  now;
-	bool     tell;
+	int64_t now;
 
-	*peer = NULL;
+	*place = (struct limit){0};
 	if (is_trusted(sv, client))
 		return true;
-	*peer = peers_client(&sv->peers, client);
-	if (limit == 0 || (*peer)->connections < limit)
-		return true;
 	now = time_mono_ms();
-	tell = (*peer)->told_ms == 0 || now - (*peer)->told_ms >= TELL_MS;
-	if (tell)
-		(*peer)->told_ms = now;
-	turn_away(sv, fd, client, tell ? "too-many-connections" : NULL);
+	*place = limits_client(&sv->limits, client, now);
+	if (limit_enter(&sv->limits, *place, sv->site->config->limit_connections))
+		return true;
+	turn_away(sv, fd, client, limit_may_tell(*place, now) ? "too-many-connections" : NULL);
 	return false;
 }
 
@@ -188,14 +182,18 @@ make_room(struct server *sv)
 {
 	struct session *s, *worst = NULL;
 	size_t          looked = 0;
+	unsigned        most = 0;
 
 	LIST_EACH(&sv->sessions, s, struct session, link)
 	{
 		if (++looked > EVICT_LOOK)
 			break;
-		if (session_is_idle_stranger(s) &&
-		    (worst == NULL || s->peer->connections > worst->peer->connections))
+		if (!session_is_idle_stranger(s))
+			continue;
+		if (worst == NULL || limit_connections(&sv->limits, s->place) > most) {
+			most = limit_connections(&sv->limits, s->place);
 			worst = s;
+		}
 	}
 	if (worst == NULL)
 		return false;
@@ -214,7 +212,7 @@ server_is_short(const struct server *sv)
 void
 server_accept(struct server *sv, unsigned index, int fd, struct addr client)
 {
-	struct peer *peer;
+	struct limit place;
 
 	if (sv->site == NULL || sv->draining || index >= sv->site->config->n_listens) {
 		close(fd);
@@ -223,15 +221,15 @@ server_accept(struct server *sv, unsigned index, int fd, struct addr client)
 	/* Asked again before a refusal: the sandbox sets its own limits after we began. */
 	if (sv->sessions.n >= sv->max_sessions)
 		sv->max_sessions = session_limit();
-	if (!admit(sv, fd, client, &peer))
+	if (!admit(sv, fd, client, &place))
 		return;
 	if ((sv->sessions.n >= sv->max_sessions || server_is_short(sv)) && !make_room(sv)) {
-		peers_settle(&sv->peers, peer);
+		limit_leave(&sv->limits, place);
 		turn_away(sv, fd, client, "too-many-sessions");
 		return;
 	}
 	sv->counts.sessions++;
-	session_create(sv, &sv->site->config->listens[index], fd, client, peer);
+	session_create(sv, &sv->site->config->listens[index], fd, client, place);
 }
 
 void

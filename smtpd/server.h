@@ -13,8 +13,8 @@
 #include "lib/net/addr.h"
 #include "lib/util/list.h"
 #include "smtpd/keyholder.h"
+#include "smtpd/limits.h"
 #include "smtpd/message.h"
-#include "smtpd/peers.h"
 #include "smtpd/senders.h"
 
 struct config;
@@ -48,7 +48,7 @@ struct server {
 	size_t           max_sessions;
 	uint64_t         held; /* octets of memory that sessions use; against `memory` of the configuration */
 	struct messages  messages;
-	struct peers     peers;
+	struct limits    limits;
 	struct senders   senders;
 	struct buf       line;     /* a reply being written */
 	struct buf       envelope; /* the same for envelopes */

@@ -124,38 +124,33 @@ forget(struct str *s)
 }
 
 static void
-leave(struct server *sv, struct peer **p)
+leave(const struct server *sv, struct limit *place)
 {
-	if (*p != NULL)
-		(*p)->connections--;
-	peers_settle(&sv->peers, *p);
-	*p = NULL;
+	limit_leave(&sv->limits, *place);
+	*place = (struct limit){0};
 }
 
 static void
 log_out(struct session *s)
 {
-	leave(s->server, &s->login_peer);
+	leave(s->server, &s->login_place);
 	forget(&s->login);
 }
 
 bool
 session_log_in(struct session *s, struct str name)
 {
-	unsigned     limit = s->site->config->limit_connections;
-	struct peer *p;
+	unsigned     most = s->site->config->limit_connections;
+	struct limit place;
 
 	log_out(s);
 	s->login = name;
-	if (s->trusted || limit == 0)
+	if (s->trusted || most == 0)
 		return true;
-	p = peers_login(&s->server->peers, name);
-	if (p->connections >= limit) {
-		peers_settle(&s->server->peers, p);
+	place = limits_login(&s->server->limits, name, time_mono_ms());
+	if (!limit_enter(&s->server->limits, place, most))
 		return false;
-	}
-	p->connections++;
-	s->login_peer = p;
+	s->login_place = place;
 	return true;
 }
 
@@ -192,7 +187,7 @@ session_destroy(struct session *s)
 	site_unref(s->site);
 	forget(&s->helo);
 	log_out(s);
-	leave(sv, &s->peer);
+	leave(sv, &s->place);
 	count_memory(s, 0);
 	free(s);
 	server_left(sv);
@@ -439,7 +434,7 @@ on_event(void *arg, enum stream_event event)
 
 void
 session_create(struct server *sv, const struct listen_conf *on, int fd, struct addr client,
-               struct peer *peer)
+               struct limit place)
 {
 	struct stream  *stream;
 	struct session *s = mem_zero(sizeof *s);
@@ -448,10 +443,8 @@ session_create(struct server *sv, const struct listen_conf *on, int fd, struct a
 	s->site = site_ref(sv->site);
 	s->on = on;
 	s->client = client;
-	s->peer = peer;
-	s->trusted = peer == NULL;
-	if (peer != NULL)
-		peer->connections++;
+	s->place = place;
+	s->trusted = place.row == NULL;
 	count_memory(s, sizeof *s);
 	list_push(&sv->sessions, &s->link);
 	s->stream = stream = stream_accept(sv->loop, fd, on_event, s);
@@ -472,7 +465,7 @@ session_create(struct server *sv, const struct listen_conf *on, int fd, struct a
 bool
 session_is_idle_stranger(const struct session *s)
 {
-	return s->peer != NULL && s->login.n == 0 &&
+	return !s->trusted && s->login.n == 0 &&
 	       (s->phase & (PHASE_TLS | PHASE_START | PHASE_READY)) != 0;
 }
 

@@ -47,8 +47,8 @@ struct session {
 	struct stream            *stream; /* NULL: the client is gone */
 	struct transaction       *tx;     /* from MAIL to the end of the message */
 	struct exchange          *auth;   /* while AUTH runs */
-	struct peer              *peer;   /* counts him; NULL: trusted */
-	struct peer              *login_peer; /* counts the login; NULL: none, or not counted */
+	struct limit              place;  /* where he is counted; none: trusted */
+	struct limit              login_place; /* and his login; none: no login, or not counted */
 	struct deferred           end;
 	struct addr               client;
 	enum phase                phase;
@@ -70,9 +70,9 @@ enum { SESSION_MAILS_MAX = 10000 }; /* then the client connects anew, perhaps to
 /* A handler that answers by itself, now or later, returns this. */
 #define REPLY_LATER ((struct reply){0})
 
-/* `peer` counts a client who is not trusted. */
+/* `place` of a client who is not trusted, who has entered it; the session leaves. */
 void session_create(struct server *sv, const struct listen_conf *on, int fd, struct addr client,
-                    struct peer *peer);
+                    struct limit place);
 void            session_destroy(struct session *s);
 struct session *session_at(struct link *k);
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include "smtpd/smtpd.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/net/listener.h"
 #include "lib/proc/config.h"
 #include "lib/proc/role.h"
+#include "lib/util/log.h"
 #include "lib/util/mem.h"
 #include "smtpd/balancer.h"
 #include "smtpd/handover.h"
@@ -162,6 +165,17 @@ go(void *self)
 	role_ready(d->role);
 }
 
+/* Without it each process counts for itself. */
+static void
+share(void *self, const struct wire_shared *m, int fd)
+{
+	struct smtpd *d = self;
+
+	if (!limits_share(&d->server.limits, fd, role_index(d->role), m->processes, m->secret))
+		log_warn(ev("limits-apart"), kv("why", strerror(errno)));
+	close(fd);
+}
+
 static void
 on_drained(void *arg)
 {
@@ -233,6 +247,7 @@ smtpd_main(unsigned index)
 		.start = start,
 		.config = configure,
 		.listener = listen_on,
+		.shared = share,
 		.peer = meet,
 		.go = go,
 		.drain = drain,

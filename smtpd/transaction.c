@@ -199,13 +199,26 @@ write_received(struct transaction *t)
 	buf_addz(b, "\r\n");
 }
 
+/* He has sent more within an hour than people write by hand. */
+static bool
+is_mail_to_many(const struct transaction *t)
+{
+	struct session *s = t->session;
+	struct limits  *ls = &s->server->limits;
+	unsigned        most = s->site->config->bulk_after;
+
+	if (most == 0)
+		return false;
+	return limit_send(s->login.n > 0 ? limits_login(ls, s->login, t->begun_ms)
+	                                 : limits_client(ls, s->client, t->begun_ms),
+	                  t->begun_ms) > most;
+}
+
 void
 transaction_begin(struct transaction *t, enum data_kind kind)
 {
 	struct session      *s = t->session;
 	const struct config *c = s->site->config;
-
-	unsigned             sent;
 
 	t->id = t->job.id = ids_next(&s->server->ids);
 	t->plan = (struct fixup){.policy = &t->policy,
@@ -216,8 +229,8 @@ transaction_begin(struct transaction *t, enum data_kind kind)
 	                         .lint = s->on->lint,
 	                         .says_utf8 = t->params.smtputf8,
 	                         .says_eightbit = t->params.eightbit};
-	sent = senders_count(&s->server->senders, s->login, s->client, t->plan.now_ms);
-	t->plan.many = c->bulk_after > 0 && sent > c->bulk_after;
+	senders_see(&s->server->senders, s->login, s->client);
+	t->plan.many = is_mail_to_many(t);
 	write_received(t);
 	t->plan.received = buf_str(&t->received);
 	t->message = message_create(&s->server->messages, &t->plan, c->max_size);

@@ -197,6 +197,8 @@ take_fd(struct role *r, enum wire_id id, const void *msg, int fd)
 		h->listener(r->self, listener->index, fd);
 	else if (id == WIRE_SPOOL && h->spool != NULL)
 		take_spool(r, fd);
+	else if (id == WIRE_SHARED && h->shared != NULL)
+		h->shared(r->self, msg, fd);
 	else if (id == WIRE_PEER && h->peer != NULL && peer->who < ROLE_COUNT)
 		h->peer(r->self, (enum role_id)peer->who, peer->index, fd);
 	else if (id == WIRE_CONTROL && h->control != NULL)

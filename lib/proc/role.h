@@ -33,6 +33,8 @@ struct role_hooks {
 	void (*listener)(void *self, unsigned index, int fd);
 	/* The spool directory (queue only). The descriptor becomes the role's. */
 	void (*spool)(void *self, int dirfd);
+	/* Memory that all processes of the role share (smtpd only), before GO. The descriptor becomes the role's. */
+	void (*shared)(void *self, const struct wire_shared *m, int fd);
 	/* A channel to another role is there (again, after that one died). The role opens it with its own hooks. */
 	void (*peer)(void *self, enum role_id who, unsigned index, int fd);
 	/* All of the above has come once: begin. READY is sent when role_ready() is called. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/proc/supervise.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,9 +22,11 @@
 #include "lib/proc/report.h"
 #include "lib/proc/role.h"
 #include "lib/proc/sandbox.h"
+#include "lib/proc/shared.h"
 #include "lib/proc/supervise_inner.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
+#include "lib/util/random.h"
 #include "lib/util/time.h"
 
 enum {
@@ -33,6 +36,7 @@ enum {
 	TICK_MS = 5000,     /* files that config names are looked at this often */
 	STATUS_TICKS = 12,  /* and systemd hears the depth of the queue each minute */
 	KEYDS_MAX = 8,      /* delivery knows no more */
+	SHARED_OCTETS = 4 * 1024 * 1024, /* for each smtpd: three rows of smtpd/limits.h for each of its sessions */
 	EXIT_FAILED = 1,
 };
 
@@ -87,6 +91,15 @@ supervise_send_sockets(const struct supervise *s, struct member *m, bool fresh_o
 }
 
 static void
+send_shared(const struct supervise *s, struct member *m)
+{
+	if (s->shared_fd >= 0)
+		send_copy(m, WIRE_SHARED,
+		          &(struct wire_shared){config_processes(s->first, ROLE_SMTPD), s->shared_secret},
+		          s->shared_fd);
+}
+
+static void
 send_gates(const struct supervise *s, struct member *m)
 {
 	struct buf text = BUF(WIRE_FRAME_MAX - 64);
@@ -116,8 +129,10 @@ outfit(void *arg, struct member *m)
 	supervise_send_config(s, m);
 	if (m->id == ROLE_DELIVERY)
 		send_gates(s, m);
-	if (m->id == ROLE_SMTPD)
+	if (m->id == ROLE_SMTPD) {
+		send_shared(s, m);
 		supervise_send_sockets(s, m, false);
+	}
 	if (m->id == ROLE_QUEUE)
 		send_copy(m, WIRE_SPOOL, &(struct wire_empty){0}, s->spool_fd);
 }
@@ -372,6 +387,18 @@ open_places(struct supervise *s, struct buf *why)
 	return s->o->pidfile == NULL || places_pidfile(s->o->pidfile, why);
 }
 
+/* What nobody touches of it costs nothing. */
+static void
+make_shared(struct supervise *s)
+{
+	size_t n = config_processes(s->first, ROLE_SMTPD);
+
+	s->shared_secret = random_u64();
+	s->shared_fd = shared_create("postern-limits", n * SHARED_OCTETS);
+	if (s->shared_fd < 0 && n > 1)
+		log_warn(ev("limits-apart"), kv("why", strerror(errno)));
+}
+
 static void
 start_crew(struct supervise *s)
 {
@@ -399,6 +426,7 @@ run(struct supervise *s)
 	loop_signal(s->loop, SIGINT, on_stop_signal, s);
 	loop_signal(s->loop, SIGHUP, on_reload_signal, s);
 	s->checkup = checkup_create(s->loop, s->o->program, tell_gates, s);
+	make_shared(s);
 	start_crew(s);
 	timer_set(s->tick, TICK_MS);
 	loop_run(s->loop);
@@ -433,6 +461,8 @@ clean_up(struct supervise *s)
 		close(s->spool_fd);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	if (s->shared_fd >= 0)
+		close(s->shared_fd);
 	buf_free(&s->last_problem);
 	buf_free(&s->restart_note);
 	buf_free(&s->warnings);
@@ -445,7 +475,7 @@ int
 supervise_run(const struct supervise_options *o)
 {
 	struct supervise s = {
-		.o = o, .config = o->config, .lock_fd = -1, .spool_fd = -1, .last_depth = -1};
+		.o = o, .config = o->config, .lock_fd = -1, .spool_fd = -1, .shared_fd = -1, .last_depth = -1};
 	struct buf why = BUF(4096);
 
 	s.first = config_ref(o->config);

@@ -54,6 +54,8 @@ struct supervise {
 	uint32_t       generation;
 	enum phase     phase;
 	int            lock_fd, spool_fd;
+	int            shared_fd; /* what all smtpds see; -1: each has to do without the others */
+	uint64_t       shared_secret;
 	int            exit_code;
 	bool           was_ready;
 };

@@ -45,6 +45,8 @@ static const struct message messages[WIRE_COUNT] = {
 	[WIRE_LISTENER] = {"listener", BIT(SUPERVISOR), BIT(SMTPD), true, SMALL, SIZE(wire_listener),
 		{F(wire_listener, index)}},
 	[WIRE_SPOOL] = {"spool", BIT(SUPERVISOR), BIT(QUEUE), true, SMALL, SIZE(wire_empty), {{0}}},
+	[WIRE_SHARED] = {"shared", BIT(SUPERVISOR), BIT(SMTPD), true, SMALL, SIZE(wire_shared),
+		{F(wire_shared, processes), F(wire_shared, secret)}},
 	[WIRE_PEER] = {"peer", BIT(SUPERVISOR), ANY_CHILD, true, SMALL, SIZE(wire_peer),
 		{F(wire_peer, who), F(wire_peer, index)}},
 	[WIRE_GO] = {"go", BIT(SUPERVISOR), ANY_CHILD, false, SMALL, SIZE(wire_empty), {{0}}},

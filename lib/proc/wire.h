@@ -32,6 +32,7 @@ enum wire_id {
 	WIRE_CONFIG,    /* effective configuration, cut to what the role may see */
 	WIRE_LISTENER,  /* + descriptor */
 	WIRE_SPOOL,     /* + descriptor of the directory */
+	WIRE_SHARED,    /* + descriptor of memory: lib/proc/shared.h */
 	WIRE_PEER,      /* + descriptor: the channel to another role */
 	WIRE_GO,
 	WIRE_DRAIN,
@@ -85,6 +86,7 @@ enum {
 
 struct wire_config   { uint32_t generation; struct str text; };
 struct wire_listener { uint32_t index; };
+struct wire_shared   { uint32_t processes; uint64_t secret; }; /* of all who share it */
 struct wire_peer     { uint8_t who; uint32_t index; };
 struct wire_empty    { uint8_t unused; }; /* SPOOL GO DRAIN ASK_STATS */
 struct wire_control  { struct str request; };

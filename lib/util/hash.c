@@ -55,6 +55,12 @@ hash_u64(uint64_t x)
 	return XXH3_64bits_withSeed(&x, sizeof x, process_seed());
 }
 
+uint64_t
+hash_keyed(struct str s, uint64_t secret)
+{
+	return XXH3_64bits_withSeed(s.p, s.n, secret);
+}
+
 static struct hash_node **
 slot(const struct hash *h, uint64_t value)
 {

@@ -28,6 +28,9 @@ uint64_t hash_str(struct str s);
 uint64_t hash_istr(struct str s); /* ASCII case folded */
 uint64_t hash_u64(uint64_t x);
 
+/* With a secret of the caller's, for values that processes must agree on. */
+uint64_t hash_keyed(struct str s, uint64_t secret);
+
 void              hash_free(struct hash *h); /* the table, not the nodes */
 void              hash_put(struct hash *h, struct hash_node *node, uint64_t value);
 void              hash_remove(struct hash *h, struct hash_node *node);

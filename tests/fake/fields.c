@@ -14,6 +14,7 @@ enum { FIELDS_MAX = 10 };
 static const struct field fields[WIRE_COUNT][FIELDS_MAX + 1] = {
 	[WIRE_CONFIG] = {F(wire_config, generation), F(wire_config, text)},
 	[WIRE_LISTENER] = {F(wire_listener, index)},
+	[WIRE_SHARED] = {F(wire_shared, processes), F(wire_shared, secret)},
 	[WIRE_PEER] = {F(wire_peer, who), F(wire_peer, index)},
 	[WIRE_CONTROL] = {F(wire_control, request)},
 	[WIRE_READY] = {F(wire_ready, generation)},

@@ -235,14 +235,13 @@ static void
 remember(struct bench *b, const struct script *sc, struct addr peer)
 {
 	uint64_t     held = number(sc, "held", 0), failed = number(sc, "failed", 0);
-	struct peer *p;
+	int64_t      now = time_mono_ms();
+	struct limit place = limits_client(&b->server.limits, peer, now);
 
-	if (held + failed == 0)
-		return;
-	p = peers_client(&b->server.peers, peer);
-	p->connections += (unsigned)held;
+	for (; held > 0 && limit_enter(&b->server.limits, place, 0); held--)
+		;
 	for (; failed > 0; failed--)
-		peers_count_failure(&b->server.peers, p, time_mono_ms());
+		(void)limit_fail(place, now);
 }
 
 static void *

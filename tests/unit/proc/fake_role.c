@@ -174,7 +174,7 @@ stats(void *self, struct buf *rows)
 int
 main(int argc, char **argv)
 {
-	static const struct role_hooks hooks = {start, config, listener, spool, peer,
+	static const struct role_hooks hooks = {start, config, listener, spool, NULL, peer,
 	                                        go,    drain,  control,  stats, NULL};
 	struct fake                    f = {0};
 	uint64_t                       index;

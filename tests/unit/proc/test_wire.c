@@ -19,6 +19,7 @@ static const char octets[] = "\0a\377\n text of some length";
 union any {
 	struct wire_config     config;
 	struct wire_listener   listener;
+	struct wire_shared     shared;
 	struct wire_peer       peer;
 	struct wire_control    control;
 	struct wire_ready      ready;
@@ -59,6 +60,7 @@ static const struct row {
 	{WIRE_CONFIG, {.config = {UINT32_MAX, T}}},
 	{WIRE_LISTENER, {.listener = {UINT32_MAX}}},
 	{WIRE_SPOOL, {.empty = {0}}},
+	{WIRE_SHARED, {.shared = {UINT32_MAX, UINT64_MAX}}},
 	{WIRE_PEER, {.peer = {UINT8_MAX, UINT32_MAX}}},
 	{WIRE_GO, {.empty = {0}}},
 	{WIRE_DRAIN, {.empty = {0}}},
@@ -264,6 +266,9 @@ static const struct {
 	{WIRE_LISTENER, SUP, ROLE_DELIVERY, false},
 	{WIRE_SPOOL, SUP, ROLE_QUEUE, true},
 	{WIRE_SPOOL, SUP, ROLE_SMTPD, false},
+	{WIRE_SHARED, SUP, ROLE_SMTPD, true},
+	{WIRE_SHARED, SUP, ROLE_DELIVERY, false},
+	{WIRE_SHARED, ROLE_SMTPD, ROLE_QUEUE, false},
 	{WIRE_PEER, SUP, ROLE_DELIVERY, true},
 	{WIRE_PEER, ROLE_QUEUE, ROLE_DELIVERY, false},
 	{WIRE_GO, SUP, ROLE_AUTH, true},
@@ -352,7 +357,7 @@ descriptors_ride_with_few(void **state)
 		assert_true(wire_limit((enum wire_id)id) <= WIRE_CONFIG_MAX);
 		assert_true(strlen(wire_name((enum wire_id)id)) > 0);
 	}
-	assert_int_equal(with, 6);
+	assert_int_equal(with, 7);
 	assert_true(wire_limit(WIRE_PUT) >= WIRE_INLINE_MAX + 1024 * 1024);
 }
 
