@@ -60,6 +60,8 @@ struct log {
 	bool            no_spare; /* it could not be had */
 	struct deferred begin;
 	struct timer   *late, *retry;
+	int64_t         begun_us; /* the running batch */
+	int64_t         late_ms;  /* how long a state waits for company */
 	int64_t         looked_ms; /* when the room on the file system was last asked for */
 	struct buf      hint; /* of the active segment */
 	uint8_t         seal[RECORD_HEAD];

@@ -3,7 +3,8 @@
  * log - appends records in batches: one write and one sync for all who wait.
  *
  * While a batch is in the thread the next one gathers; there is no other
- * delay, but for states and ends, which wait up to LATE_MS for company. A batch
+ * delay, but for states and ends, which wait for company: twice as long as a batch
+ * takes, so that they keep no disk busy, and never over LATE_MS. A batch
  * that fails is never synced again: its messages are refused, and its states go
  * to a new segment with the same batch number, together with an end for each refused
  * message, which may well be on the disk all the same.
@@ -22,6 +23,8 @@
 
 enum {
 	LATE_MS = 50,
+	LATE_MIN_MS = 2,
+	LATE_BATCHES = 2,
 	LATE_RECORDS = 100,
 	LOOK_MS = 20,
 	BATCH_BYTES = 8 * 1024 * 1024,
@@ -470,6 +473,15 @@ failed(struct disk *d, int error)
 	}
 }
 
+/* The longer a batch takes, the longer a state waits for one. */
+static int64_t
+lateness(int64_t batch_us)
+{
+	int64_t ms = LATE_BATCHES * batch_us / 1000;
+
+	return ms < LATE_MIN_MS ? LATE_MIN_MS : ms < LATE_MS ? ms : LATE_MS;
+}
+
 static void
 finished(struct job *job)
 {
@@ -477,6 +489,7 @@ finished(struct job *job)
 	struct log  *l = &d->log;
 
 	l->busy = false;
+	l->late_ms = lateness(time_mono_us() - l->begun_us);
 	for (unsigned i = 0; i < job->n_steps; i++)
 		d->n_syncs += job->steps[i].kind == STEP_SYNC;
 	if (job->error == 0)
@@ -491,7 +504,7 @@ finished(struct job *job)
 		    d->closed != NULL)
 			begin_soon(d);
 		else if (l->pending.n > 0 && !timer_is_set(l->late))
-			timer_set(l->late, LATE_MS);
+			timer_set(l->late, l->late_ms);
 	}
 	reclaim_check(d);
 	disk_set_tick(d);
@@ -555,6 +568,7 @@ log_begin(void *arg)
 	bytes = gather(d);
 	add_write(d, bytes);
 	l->busy = true;
+	l->begun_us = time_mono_us();
 	l->job.done = finished;
 	l->job.arg = d;
 	commit_start(d->commit, &l->job);
@@ -601,7 +615,7 @@ log_add(struct disk *d, struct block *b)
 	if (is_urgent(b) || l->pending.n >= LATE_RECORDS || d->closed != NULL)
 		begin_soon(d);
 	else if (!timer_is_set(l->late))
-		timer_set(l->late, LATE_MS);
+		timer_set(l->late, l->late_ms);
 }
 
 void
@@ -655,6 +669,7 @@ log_open(struct disk *d)
 	list_init(&l->running);
 	l->begin = (struct deferred){.fn = log_begin, .arg = d};
 	l->late = timer_create_on(d->loop, late, d);
+	l->late_ms = LATE_MS;
 	l->retry = timer_create_on(d->loop, retry, d);
 	l->hint = BUF(HINT_MAX);
 	l->zeros = mem_zero(ZERO_PIECE);
