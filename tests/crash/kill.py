@@ -62,7 +62,7 @@ class Arrivals:
 class Round:
     def __init__(self, kills, seed, roles=ROLES, early=False):
         self.rng, self.roles = random.Random(seed), roles
-        self.kills = []  # (when, whom)
+        self.kills = []  # (when, when it was gone, whom)
         self.arrivals = Arrivals(0.02)
         self.failures, self.lost = [], set()
         self.world = World(zones=ZONES, receivers={"127.0.0.2": {"data": self.arrivals.data, "after": self.arrivals.after}},
@@ -93,29 +93,33 @@ class Round:
         self.lost = subjects - set(self.arrivals.copies)
         if self.lost:
             self.failures.append(f"lost: {sorted(self.lost)[:10]} and so on, {len(self.lost)} in all, after {self.kills[-3:]}")
-        self.judge_copies(known_ends(p.log()))
+        self.judge_copies(p.log())
 
     def kill(self, p, whom):
-        self.kills.append((time.time(), whom))
+        when = time.time()
         if whom == "all":
             p.kill()
-            p.start()
         elif whom == "supervisor":
             group = p.process.pid
             os.kill(group, signal.SIGKILL)
             p.process.wait()
             until(lambda: not group_lives(group), "the roles follow their supervisor")
-            p.start()
         else:
             pids = p.role_pids(whom)
             if pids:
-                os.kill(self.rng.choice(pids), signal.SIGKILL)
+                pid = self.rng.choice(pids)
+                os.kill(pid, signal.SIGKILL)
+                until(lambda: is_dead(pid), f"{whom} dies")
+        self.kills.append((when, time.time(), whom))
+        if whom in ("all", "supervisor"):
+            p.start()
 
     # ---- second copies ----
 
-    def judge_copies(self, ends):
+    def judge_copies(self, log):
         """Counts those whose reply was cut off, was not told to the queue yet, or was not on the disk yet; others are failures."""
         self.cut, self.untold, self.unwritten = Counter(), Counter(), Counter()
+        ends = known_ends(log)
         by_begin = sorted((m.ended, m.promised) for m in self.promised)
         # Of all mail that was begun at by_begin[i] or later, the first promise.
         first = [promised for _, promised in by_begin]
@@ -133,24 +137,25 @@ class Round:
                 known = next((t for t in ends.get(a.id, []) if a.came < t <= b.came), None)
                 why = self.unexplained(a, b, known, is_written)
                 if why:
-                    self.failures.append(f"{subject} came twice: {why}; {vars(a)}; again at {b.came}; kills {[k for k in self.kills if a.came - 2 < k[0] < b.came]}")
+                    self.failures.append(f"{subject} came twice: {why}; {vars(a)}; again at {b.came}; kills {[k for k in self.kills if a.came - 2 < k[1] and k[0] < b.came]}\n"
+                                         + told_of(log, a.id, a.came - 2, b.came + 1))
 
     def unexplained(self, a, b, known, is_written):
         # The first copy may come while what was killed still takes its last breath. What the queue knows outlives delivery.
-        deaths = [(when, whom) for when, whom in self.kills if whom in MAKE_COPIES and a.came - READ_S <= when <= b.came
+        deaths = [(gone, whom) for when, gone, whom in self.kills if whom in MAKE_COPIES and a.came - READ_S <= gone and when <= b.came
                   and (whom != "delivery" or not known)]
         if not deaths:
             return "nothing died in between" if not known else "the queue knew its end, and nothing died but delivery"
-        when, whom = deaths[0]
+        gone, whom = deaths[0]
         if a.how in ("early", "reset"):
             self.cut[whom] += 1
             return None
-        if when > a.said + READ_S:
+        if gone > (known or a.said) + READ_S:
             return "its reply was read long before anything died"
         if not known:
             self.untold[whom] += 1
             return None
-        if is_written(known, when):
+        if is_written(known, gone):
             return "its end was on the disk"
         self.unwritten[whom] += 1
         return None
@@ -168,11 +173,28 @@ class Round:
         return counts
 
 
+def is_dead(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def seconds_of(ts):
+    return calendar.timegm(time.strptime(ts[:19], "%Y-%m-%dT%H:%M:%S")) + float("0" + ts[19:].rstrip("Z"))
+
+
+def told_of(log, key, begin, end):
+    """What the log says of one message, and of roles that came and went, in some seconds."""
+    lines = [line for line in log.splitlines() if key in line or re.search(r"\bev=(role-|peer-gone|ready|stop)", line)]
+    return "\n".join(line[:300] for line in lines if line.startswith("ts=") and begin <= seconds_of(line[3:].split(" ", 1)[0]) <= end)
+
+
 def known_ends(log):
     """{id: [when the queue had a receiver's reply]}, a millisecond late rather than early."""
     ends = {}
     for ts, key in DELIVERED.findall(log):
-        seconds = calendar.timegm(time.strptime(ts[:19], "%Y-%m-%dT%H:%M:%S")) + float("0" + ts[19:].rstrip("Z"))
-        ends.setdefault(key, []).append(seconds + 0.001)
+        ends.setdefault(key, []).append(seconds_of(ts) + 0.001)
     return ends
 
