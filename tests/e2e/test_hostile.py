@@ -10,7 +10,7 @@ import socket
 import time
 from contextlib import contextmanager
 
-from house import PATIENCE_S, TOP, Skip, until
+from house import PATIENCE_S, TOP, Skip, free_port, until
 from test_submit import ONE, Office
 from world import SENDER, letter, world
 
@@ -207,6 +207,26 @@ def test_nobody_waits_for_a_dead_process():
         w.postern.send(SENDER, ["b@a.example"], letter())
 
 
+def test_proxy_from_elsewhere_is_no_proxy():
+    """a PROXY header from outside of the networks named with the listener is a command that nobody knows, and lends no trust"""
+    port = free_port()
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, config=f"trust 127.0.0.1 203.0.113.0/24\nlisten 127.0.0.1:{port} proxy 127.0.9.0/24") as w:
+        def talk(source, header):
+            with socket.create_connection(("127.0.0.1", port), PATIENCE_S, (source, 0)) as s:
+                s.sendall(header)
+                f, lines = s.makefile("rb"), []
+                for command in (b"", b"HELO c", f"MAIL FROM:<{SENDER}>".encode(), b"RCPT TO:<b@a.example>"):
+                    s.sendall(command + b"\r\n" if command else b"")
+                    lines.append(f.readline()[:4])
+                    while lines[-1] == b"500 ":  # the header, as a command
+                        lines[-1] = f.readline()[:4]
+                return lines
+        header = b"PROXY TCP4 203.0.113.9 127.0.0.1 4000 25\r\n"
+        assert talk("127.0.9.9", header) == [b"220 ", b"250 ", b"250 ", b"250 "]
+        assert talk("127.0.5.5", header) in ([b"220 ", b"250 ", b"250 ", b"550 "], [b"220 ", b"554 ", b"", b""])
+        assert talk("127.0.5.5", b"")[-1] == b"550 "
+
+
 @contextmanager
 def only(w, index):
     """Of two smtpds this one alone serves: which one hears a connection is no matter of chance."""
@@ -256,7 +276,7 @@ def test_failed_logins_count_once_for_all_processes():
     """two smtpds share what they know of an address that guesses: the pause grows across both, and then it is over at both"""
     with Office(config="trust 127.0.0.1\nsmtpd-processes 2\nlimit-auth-failures 3") as w:
         def session(index, tries):
-            with only(w, index), smtplib.SMTP("127.0.0.1", w.submission, timeout=60, source_address=("127.0.4.4", 0)) as s:
+            with only(w, index), smtplib.SMTP("127.0.0.1", w.submission, timeout=PATIENCE_S, source_address=("127.0.4.4", 0)) as s:
                 s.starttls(context=w.context)
                 s.ehlo()
                 for _ in range(tries):
@@ -271,7 +291,7 @@ def test_failed_logins_count_once_for_all_processes():
         assert [code for code, _ in second] == [535, 421] and second[0][1] >= 3.9, second
         assert [code for code, _ in session(0, 1)] == [421]
         # Of the login itself all know it, too, and it is not locked.
-        with smtplib.SMTP("127.0.0.1", w.submission, timeout=60) as s:
+        with smtplib.SMTP("127.0.0.1", w.submission, timeout=PATIENCE_S) as s:
             s.starttls(context=w.context)
             s.login("app1", "secret one")
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The supervisor's children are the roles: whatever account they have, the control socket is not for them. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,11 @@
 
 #include "lib/net/loop.h"
 #include "lib/proc/panel.h"
+
+#define OCTETS(text)             \
+	{                        \
+		text, sizeof(text) - 1 \
+	}
 
 static struct sockaddr_un at = {.sun_family = AF_UNIX};
 static struct loop       *loop;
@@ -84,20 +90,107 @@ calls_heard(bool child)
 static void
 children_are_turned_away(void **state)
 {
-	struct panel *p;
-	int           fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	(void)state;
+	assert_int_equal(calls_heard(false), 1);
+	assert_int_equal(calls_heard(true), 0);
+}
+
+/* Connected, and so much said; nobody waits for an answer. */
+static int
+say(const char *octets, size_t n)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(send(fd, octets, n, MSG_NOSIGNAL), n);
+	return fd;
+}
+
+static bool
+is_closed(int fd)
+{
+	char octet;
+
+	return recv(fd, &octet, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET;
+}
+
+/* What local servers have fallen over: nothing a caller says is an assertion, or ends more than his own call. */
+static void
+odd_lines_are_lines(void **state)
+{
+	static const struct {
+		struct str said;
+		unsigned   heard;
+	} rows[] = {
+		{OCTETS("\n"), 1},         {OCTETS("\0\n"), 1},       {OCTETS("\1\2\3\n"), 1},
+		{OCTETS("\r\n"), 1},       {OCTETS("\xff\xfe\n"), 1}, {OCTETS("a\nb\nc\n"), 1},
+		{OCTETS("a\n\0\0\0\0"), 1}, {OCTETS("status"), 0},    {OCTETS("\0"), 0},
+		{OCTETS("       \n"), 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (int hasty = 0; hasty < 2; hasty++) {
+			int fd = say(rows[i].said.p, rows[i].said.n);
+
+			heard = 0;
+			if (hasty)
+				close(fd);
+			turn_for(30);
+			if (heard != rows[i].heard && !hasty)
+				fail_msg("row %zu: heard %u times", i, heard);
+			if (!hasty)
+				close(fd);
+			turn_for(10);
+		}
+}
+
+static void
+more_callers_than_there_is_room_for_are_turned_away(void **state)
+{
+	int fds[70];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = say("s", 1);
+		turn_for(1);
+	}
+	turn_for(100);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (is_closed(fds[i]) != (i >= 64))
+			fail_msg("caller %zu", i);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	turn_for(100);
+	heard = 0;
+	close(say("status\n", 7));
+	turn_for(100);
+	assert_int_equal(heard, 1);
+}
+
+static struct panel *panel;
+
+static int
+open_all(void **state)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	(void)state;
 	snprintf(at.sun_path, sizeof at.sun_path, "/tmp/test-panel-%d", (int)getpid());
-	assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
-	assert_int_equal(listen(fd, 10), 0);
+	if (bind(fd, (const struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 100) != 0)
+		return -1;
 	loop = loop_create();
-	p = panel_open(loop, fd, getegid(), answer, NULL);
-	assert_int_equal(calls_heard(false), 1);
-	assert_int_equal(calls_heard(true), 0);
-	panel_close(p);
+	panel = panel_open(loop, fd, getegid(), answer, NULL);
+	return 0;
+}
+
+static int
+close_all(void **state)
+{
+	(void)state;
+	panel_close(panel);
 	loop_destroy(loop);
-	(void)unlink(at.sun_path);
+	return unlink(at.sun_path);
 }
 
 int
@@ -105,7 +198,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(children_are_turned_away),
+		cmocka_unit_test(odd_lines_are_lines),
+		cmocka_unit_test(more_callers_than_there_is_room_for_are_turned_away),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, open_all, close_all);
 }

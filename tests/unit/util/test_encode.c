@@ -54,6 +54,24 @@ static const struct {
 };
 /* clang-format on */
 
+/* The octets behind the last one stay what they were, whatever the padding: an overflow by one is one. */
+static void
+decoding_writes_what_it_decodes_and_no_more(void **state UNUSED)
+{
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		struct buf out = BUF(100);
+		size_t     n = strlen(pairs[i].plain);
+
+		memset(buf_room(&out, 64), 0x55, 64);
+		assert_true(pairs[i].decode(&out, str_of(pairs[i].encoded)));
+		assert_int_equal(out.n, n);
+		for (size_t k = n; k < 64; k++)
+			if (out.p[k] != 0x55)
+				fail_msg("row %zu: octet %zu was written", i, k);
+		buf_free(&out);
+	}
+}
+
 static void
 encodings_go_both_ways(void **state UNUSED)
 {
@@ -115,6 +133,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(encodings_go_both_ways),
+		cmocka_unit_test(decoding_writes_what_it_decodes_and_no_more),
 		cmocka_unit_test(wrong_encodings_are_refused_and_add_nothing),
 		cmocka_unit_test(decoders_respect_the_limit),
 		cmocka_unit_test(hex_takes_both_cases),
