@@ -41,14 +41,14 @@ struct spill {
 
 /* A message on its way to the disk. */
 struct taking {
+	struct link    link;
 	struct source *source;
 	uint64_t       id;
-	bool           waits; /* on hold, or due later: commit leases nothing */
 };
 
 struct intake {
 	struct queue *q;
-	struct list   sources;
+	struct list   sources, takings;
 };
 
 /* ---- parts ---- */
@@ -210,8 +210,9 @@ stored(void *arg, enum store_result result, const struct store_lease *leases, si
 	struct queue  *q = s->in->q;
 
 	s->n_taking--;
-	/* Nothing to deliver: the number was in use, by another mail (a clock that stepped back). */
-	if (result == STORE_OK && n == 0 && !t->waits)
+	list_remove(&s->in->takings, &t->link);
+	/* The number was in use, by another mail (a clock that stepped back): this one is not here. */
+	if (result == STORE_OK && leases == NULL)
 		result = STORE_AGAIN;
 	say_stored(s, t->id, result);
 	if (result == STORE_OK)
@@ -375,12 +376,13 @@ put(struct source *s, const struct wire_put *m)
 	t = mem_zero(sizeof *t);
 	t->source = s;
 	t->id = m->id;
+	list_push(&s->in->takings, &t->link);
 	/* Held mail is the rare case; asking the text first spares the others a second reading. */
 	hold = str_find_str(m->envelope, STR("\nhold")) >= 0;
-	t->waits = hold || mail.due_ms > 0;
 	s->n_taking++;
 	if (!intake_put(q, p, &mail, stored, t)) {
 		s->n_taking--;
+		list_remove(&s->in->takings, &t->link);
 		free(t);
 		store_abort(p);
 		say_stored(s, m->id, STORE_BAD);
@@ -488,6 +490,7 @@ intake_create(struct queue *q)
 
 	in->q = q;
 	list_init(&in->sources);
+	list_init(&in->takings);
 	return in;
 }
 
@@ -496,9 +499,12 @@ void
 intake_destroy(struct intake *in)
 {
 	struct source *s;
+	struct link   *k;
 
 	if (in == NULL)
 		return;
+	while ((k = list_pop(&in->takings)) != NULL)
+		free(CONTAINER(k, struct taking, link));
 	LIST_EACH(&in->sources, s, struct source, link) {
 		s->n_taking = 0;
 		if (s->channel != NULL)

@@ -84,7 +84,10 @@ struct store_lease {
 	int                      fd;
 };
 
-/* The end of a commit: leases of all parts that are not on hold (none unless OK). */
+/*
+ * The end of a commit: leases of all parts that are not on hold (none unless OK).
+ * NULL with OK: the id was there already, this message has not been kept.
+ */
 typedef void
 store_commit_fn(void *arg, enum store_result result, const struct store_lease *leases, size_t n);
 
@@ -106,13 +109,14 @@ enum store_verdict {
 	STORE_HOLD,  /* until released; `why` */
 	STORE_RELEASE, /* not counted, nothing is written: the part is due at due_ms as if never leased */
 	STORE_NOTICED, /* as RELEASE, but kept: the sender has been told of the delay */
+	STORE_PUT_OFF, /* not counted: nobody was asked. Kept with its replies: again at due_ms */
 };
 
 /* `rcpts`: the new states of those the lease named, or fewer: the others stay as they were. */
 struct store_outcome {
 	enum store_verdict verdict;
 	int64_t            due_ms;
-	bool               noticed; /* with DEFER: the sender has been told of the delay as well */
+	bool               noticed; /* with DEFER or PUT_OFF: the sender has been told of the delay as well */
 	struct str         why;
 	const struct store_rcpt *rcpts;
 	size_t                   n_rcpts;
