@@ -49,7 +49,7 @@ struct queue {
 	enum store_state state;
 	char             state_why[160];
 	struct timer    *drain_end;
-	size_t           n_settling;     /* outcomes that are being reported and written */
+	struct list      settling, reports; /* outcomes that are being reported and written */
 	int64_t          drain_until_ms; /* monotonic */
 	uint64_t         n_delivered, n_deferred, n_bounced, n_expired, n_accepted;
 };
@@ -83,7 +83,7 @@ struct attempt {
 };
 
 struct dispatch *dispatch_create(struct queue *q);
-void             dispatch_destroy(struct dispatch *d);
+void             dispatch_destroy(struct dispatch *d); /* with the outcomes; store_close() follows at once */
 void dispatch_peer(struct dispatch *d, unsigned index, int fd); /* a channel to a delivery role */
 /* A lease that commit gave: sent now if that can be, else given back to the store. Takes l->fd. */
 void dispatch_offer(struct dispatch *d, const struct store_lease *l);
@@ -112,6 +112,8 @@ struct outcome {
 void outcome_apply(struct queue *q, struct attempt *a, const struct outcome *o);
 /* A part of a lane that rests: expires, or its sender is told of the delay. */
 void outcome_sweep(struct queue *q, struct attempt *a, struct reply last);
+/* Forgets what is under way, reports included: the store is closing and answers no more. */
+void outcomes_end(struct queue *q);
 
 /* ---- report.c ---- */
 
@@ -127,6 +129,7 @@ struct report_rcpt {
 void
 report_send(struct queue *q, const struct attempt *a, enum report_kind kind,
             const struct report_rcpt *rcpts, size_t n, void (*done)(void *arg, bool ok), void *arg);
+void reports_end(struct queue *q); /* as outcomes_end(), which calls it */
 
 /* ---- intake.c ---- */
 

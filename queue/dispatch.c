@@ -470,6 +470,8 @@ dispatch_create(struct queue *q)
 	struct dispatch *d = mem_zero(sizeof *d);
 
 	d->q = q;
+	list_init(&q->settling);
+	list_init(&q->reports);
 	list_init(&d->workers);
 	list_init(&d->ring);
 	list_init(&d->blocked);
@@ -489,6 +491,7 @@ dispatch_destroy(struct dispatch *d)
 	d->q->draining = true;
 	while ((k = list_first(&d->workers)) != NULL)
 		worker_destroy(CONTAINER(k, struct worker, link));
+	outcomes_end(d->q);
 	for (struct hash_node *n = hash_walk(&d->lanes, NULL), *next; n != NULL; n = next) {
 		next = hash_walk(&d->lanes, n);
 		lane_destroy(d, CONTAINER(n, struct dispatch_lane, node));

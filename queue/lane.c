@@ -177,7 +177,7 @@ swept(void *arg, const struct store_lease *l)
 		lane->sweeping = false;
 		/* A full basket: there is more, and its senders need not wait for the next probe. */
 		if (lane->swept == SWEEP && lane->failures > 0 && d->q->state == STORE_OPEN &&
-		    d->q->n_settling < SETTLING_MAX)
+		    d->q->settling.n < SETTLING_MAX)
 			sweep(d, lane);
 		lane_check(d, lane);
 		return;

@@ -20,6 +20,7 @@ enum fate { FATE_SENT, FATE_WAIT, FATE_FAILED, FATE_EXPIRED };
 
 /* A part on its way to its settlement, through up to three reports. */
 struct settling {
+	struct link         link;
 	struct queue       *q;
 	struct attempt     *a;
 	struct store_rcpt  *states;
@@ -28,6 +29,7 @@ struct settling {
 	struct buf          texts;
 	size_t              n;
 	bool                relayed_dsn, attempted;
+	bool                gated; /* no attempt has been made, but the replies count */
 	unsigned            stage;
 	bool                told_delay;
 	int64_t             now_ms;
@@ -78,6 +80,13 @@ static const char *const fate_names[] = {
 	[FATE_EXPIRED] = "expired",
 };
 
+/* Attempts, this one included. */
+static unsigned
+tries(const struct settling *s)
+{
+	return s->a->tries + (s->attempted && !s->gated ? 1u : 0u);
+}
+
 static void
 log_rcpt(const struct settling *s, size_t i, const struct outcome *o, int64_t due_ms)
 {
@@ -105,7 +114,7 @@ log_rcpt(const struct settling *s, size_t i, const struct outcome *o, int64_t du
 	fields[n++] = kv_ms("delay", s->now_ms - a->accepted_ms);
 	for (size_t k = FACTS_FIRST; k < ARRAY_LEN(fact_keys); k++)
 		fields[n++] = kv(fact_keys[k], values[k]);
-	fields[n++] = kv("try", a->tries + (s->attempted ? 1u : 0u));
+	fields[n++] = kv("try", tries(s));
 	fields[n++] = kv("size", a->size);
 	if (fate == FATE_WAIT)
 		fields[n++] = kv_ms("next", due_ms - s->now_ms);
@@ -135,7 +144,7 @@ count(struct queue *q, enum fate fate)
 static void
 destroy(struct settling *s)
 {
-	s->q->n_settling--;
+	list_remove(&s->q->settling, &s->link);
 	dispatch_end(s->q->dispatch, s->a);
 	free(s->states);
 	free(s->rcpts);
@@ -177,7 +186,7 @@ due(const struct settling *s)
 {
 	struct schedule sch = queue_schedule(s->q);
 
-	return schedule_due(&sch, s->a->tries + 1, s->a->accepted_ms, s->now_ms);
+	return schedule_due(&sch, tries(s), s->a->accepted_ms, s->now_ms);
 }
 
 /* The report could not be kept: nothing has been decided, the part is tried again. */
@@ -201,7 +210,7 @@ settle(struct settling *s)
 	else if (!s->attempted)
 		o.verdict = s->told_delay ? STORE_NOTICED : STORE_RELEASE;
 	else
-		o.verdict = STORE_DEFER;
+		o.verdict = s->gated ? STORE_PUT_OFF : STORE_DEFER;
 	o.noticed = s->told_delay;
 	o.due_ms = s->attempted ? due(s) : 0;
 	store_settle(s->q->store, &l, &o, settled, s);
@@ -332,7 +341,7 @@ begin(struct queue *q, struct attempt *a, const struct outcome *o, bool attempte
 	struct str       mta;
 
 	s->q = q;
-	q->n_settling++;
+	list_push(&q->settling, &s->link);
 	s->a = a;
 	s->n = a->n_rcpts;
 	s->states = mem_array(s->n, sizeof *s->states);
@@ -340,6 +349,7 @@ begin(struct queue *q, struct attempt *a, const struct outcome *o, bool attempte
 	s->fates = mem_array(s->n, sizeof *s->fates);
 	s->relayed_dsn = o->relayed_dsn;
 	s->attempted = attempted;
+	s->gated = o->scope == SCOPE_GATE;
 	s->now_ms = time_wall_ms();
 	for (size_t i = 0; i < s->n; i++)
 		room += 2 * o->replies[i].text.n + 32;
@@ -388,4 +398,14 @@ outcome_sweep(struct queue *q, struct attempt *a, struct reply last)
 	                schedule_tells_delay(&sch, a->accepted_ms, s->now_ms, a->noticed);
 	go_on(s);
 	free(replies);
+}
+
+void
+outcomes_end(struct queue *q)
+{
+	struct link *k;
+
+	reports_end(q);
+	while ((k = list_first(&q->settling)) != NULL)
+		destroy(CONTAINER(k, struct settling, link));
 }

@@ -203,7 +203,7 @@ static bool
 is_busy(const struct queue *q)
 {
 	return q->store != NULL &&
-	       (dispatch_active(q->dispatch) > 0 || q->n_settling > 0 || intake_is_busy(q->intake));
+	       (dispatch_active(q->dispatch) > 0 || q->settling.n > 0 || intake_is_busy(q->intake));
 }
 
 /* Deliveries on their way may finish; then the store writes what it has in memory. */

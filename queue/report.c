@@ -21,6 +21,7 @@ _Static_assert((int)BOUNCE_FAILED == (int)REPORT_FAILED &&
                "two names for the same kinds");
 
 struct report {
+	struct link         link;
 	struct queue       *q;
 	enum report_kind    kind;
 	uint64_t            parent, id;
@@ -32,14 +33,21 @@ struct report {
 };
 
 static void
+destroy(struct report *r)
+{
+	list_remove(&r->q->reports, &r->link);
+	free(r->rcpts);
+	buf_free(&r->texts);
+	free(r);
+}
+
+static void
 finish(struct report *r, bool ok)
 {
 	void (*done)(void *, bool) = r->done;
 	void *arg = r->arg;
 
-	free(r->rcpts);
-	buf_free(&r->texts);
-	free(r);
+	destroy(r);
 	done(arg, ok);
 }
 
@@ -204,6 +212,7 @@ report_send(struct queue *q, const struct attempt *a, enum report_kind kind,
 	for (size_t i = 0; i < n; i++)
 		room += rcpts[i].reply.text.n + rcpts[i].mta.n;
 	r->q = q;
+	list_push(&q->reports, &r->link);
 	r->kind = kind;
 	r->parent = a->id;
 	r->id = make_id(a->id, kind, rcpts, n);
@@ -219,4 +228,13 @@ report_send(struct queue *q, const struct attempt *a, enum report_kind kind,
 	r->done = done;
 	r->arg = arg;
 	store_body(q->store, a->id, 0, RETURN_MAX, got_original, r);
+}
+
+void
+reports_end(struct queue *q)
+{
+	struct link *k;
+
+	while ((k = list_first(&q->reports)) != NULL)
+		destroy(CONTAINER(k, struct report, link));
 }
