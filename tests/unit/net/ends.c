@@ -8,7 +8,7 @@
 
 #include "lib/net/listener.h"
 
-enum { DIARY_MAX = 1 << 20, GOT_MAX = 1 << 28, PATIENCE_MS = 5000 };
+enum { DIARY_MAX = 1 << 20, GOT_MAX = 1 << 28, PATIENCE_MS = 120 * 1000 };
 
 static const char *const words[] = {
 	[STREAM_CONNECTED] = "CONNECTED ", [STREAM_INPUT] = "INPUT ", [STREAM_DRAINED] = "DRAINED ",

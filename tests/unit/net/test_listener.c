@@ -93,14 +93,23 @@ dial(struct fixture *f, size_t n)
 	}
 }
 
+/* However slow the machine is; and then nobody comes behind. */
+static void
+wait_accepted(struct fixture *f, size_t n)
+{
+	for (int i = 0; i < 10000 && f->n_accepted < n; i++)
+		loop_run_ms(f->loop, 10);
+	loop_run_ms(f->loop, 10);
+	assert_int_equal(f->n_accepted, n);
+}
+
 static void
 all_that_come_are_accepted(void **state)
 {
 	struct fixture *f = *state;
 
 	dial(f, MANY);
-	loop_run_ms(f->loop, 20);
-	assert_int_equal(f->n_accepted, MANY);
+	wait_accepted(f, MANY);
 }
 
 static void
@@ -113,8 +122,7 @@ a_paused_listener_accepts_later(void **state)
 	loop_run_ms(f->loop, 10);
 	assert_int_equal(f->n_accepted, 0);
 	listener_resume(f->ls);
-	loop_run_ms(f->loop, 10);
-	assert_int_equal(f->n_accepted, 2);
+	wait_accepted(f, 2);
 }
 
 static void
@@ -124,8 +132,7 @@ a_listener_may_be_closed_by_its_function(void **state)
 
 	f->close_first = true;
 	dial(f, 3);
-	loop_run_ms(f->loop, 10);
-	assert_int_equal(f->n_accepted, 1);
+	wait_accepted(f, 1);
 }
 
 /* It rests, says so once, does not spin, and goes on. */
@@ -145,8 +152,7 @@ running_out_of_descriptors_is_survived(void **state)
 	assert_int_equal(f->n_accepted, 0);
 	assert_int_equal(complaints, 1);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
-	loop_run_ms(f->loop, 150);
-	assert_int_equal(f->n_accepted, 3);
+	wait_accepted(f, 3);
 }
 
 static void

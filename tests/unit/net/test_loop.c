@@ -195,11 +195,12 @@ setting_a_timer_again_moves_it(void **state)
 
 	ready(&a), ready(&b);
 	timer_set(a.t, 1);
-	timer_set(a.t, 40);
-	timer_set(b.t, 10000);
+	timer_set(a.t, 3600 * 1000);
+	timer_set(b.t, 3600 * 1000);
 	timer_set(b.t, -5);
 	run_ms(f, 20);
 	assert_string_equal(buf_z(&f->diary), "b.");
+	timer_set(a.t, 5);
 	run_ms(f, 40);
 	assert_string_equal(buf_z(&f->diary), "b.a.");
 	timer_destroy(a.t), timer_destroy(b.t);

@@ -411,6 +411,7 @@ reading_pauses_and_is_bounded(void **state)
 	assert_int_equal(f->server.got.n, 0);
 	f->server.lazy = true;
 	stream_resume(f->server.s);
+	end_wait(&f->server, "INPUT");
 	loop_run_ms(f->loop, 50);
 	assert_true(stream_waiting(f->server.s) > 0 && stream_waiting(f->server.s) <= 64 * 1024);
 	f->server.lazy = false;

@@ -19,8 +19,9 @@
 #include "lib/mail/ids.h"
 #include "lib/util/mem.h"
 #include "lib/util/time.h"
+#include "queue/disk.h"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 120 * 1000 };
 
 /* ---- the loop ---- */
 
@@ -49,6 +50,17 @@ rig_wait(struct rig *r)
 		assert_true(time_mono_ms() < end);
 		rig_turn(r, 1);
 	}
+}
+
+void
+rig_idle(struct rig *r)
+{
+	const struct disk *d = CONTAINER(r->store, struct disk, base);
+	int64_t            end = time_mono_ms() + WAIT_MS;
+
+	do
+		rig_turn(r, 5);
+	while ((!log_idle(d) || d->n_jobs > 0) && time_mono_ms() < end);
 }
 
 /* ---- events ---- */
@@ -531,6 +543,8 @@ rig_act(struct rig *r, const struct store_filter *f, enum store_action a)
 		rig_turn(r, 250);
 	else
 		rig_turn(r, 10);
+	if (a == ACT_HOLD || a == ACT_RELEASE)
+		rig_idle(r);
 	return r->result;
 }
 

@@ -77,6 +77,8 @@ rig_crash(struct rig *r);     /* the directory as it is now lives on; the store'
 void rig_free(struct rig *r); /* and removes the directory */
 void rig_turn(struct rig *r, int ms);
 void rig_wait(struct rig *r); /* until `done` */
+/* Nothing is on its way to the disk, neither mail nor the next segment. Not while the disk is broken. */
+void rig_idle(struct rig *r);
 
 /* A message to one recipient for each lane ("a.example b.example"), body repeated to `size`. */
 enum store_result rig_put(struct rig *r, uint64_t id, const char *lanes, size_t size);

@@ -187,8 +187,10 @@ what_a_dead_lane_holds_expires(void **state)
 		assert_int_equal(rig_put(&rig, id, "a.example", 100), STORE_OK);
 		rig_settle(&rig, &rig.leases[0], STORE_RELEASE, time_wall_ms() + 500, NULL);
 	}
-	assert_int_equal(rig_list(&rig, &(struct store_filter){.lane = STR("a.example")}),
-	                 MESSAGES);
+	/* Where the disk is slow the first have expired by now. */
+	assert_true(rig_list(&rig, &(struct store_filter){.lane = STR("a.example")}) +
+	                    rig_list(&rig, &(struct store_filter){.lane = STR("example.com")}) >=
+	            MESSAGES);
 	while (rig_list(&rig, &(struct store_filter){.lane = STR("a.example")}) > 0)
 		rig_turn(&rig, 50);
 	assert_int_equal(rig_list(&rig, &(struct store_filter){.lane = STR("example.com")}),
@@ -299,7 +301,7 @@ a_report_of_more_recipients_is_not_the_same(void **state)
 	/* On a slow day the crash came after the end of the first recipient had been written. */
 	answer(&players[0], players[0].n_rcpts == 2 ? "550 5.1.1 no such user\n550 5.1.1 no such user" : "550 5.1.1 no such user",
 	       SCOPE_RCPT);
-	for (int64_t until = time_mono_ms() + 10000; rig_list(&rig, &original) > 0 && time_mono_ms() < until;)
+	for (int64_t until = time_mono_ms() + 120 * 1000; rig_list(&rig, &original) > 0 && time_mono_ms() < until;)
 		rig_turn(&rig, 20);
 	assert_int_equal(rig_list(&rig, &original), 0);
 	assert_int_equal(rig_list(&rig, &reports), 2);
@@ -352,8 +354,10 @@ a_number_in_use_is_no_promise(void **state)
 				     .body = str_of(rows[i].body),
 			     },
 		             -1);
-		rig_turn(&rig, 100);
+		for (int turn = 0; turn < 10000 && n_codes <= i; turn++)
+			rig_turn(&rig, 10);
 	}
+	rig_turn(&rig, 100);
 	assert_int_equal(n_codes, ARRAY_LEN(rows));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		assert_int_equal(codes[i], rows[i].code);

@@ -221,6 +221,7 @@ move_damaged(struct rig *r, long at, size_t n, bool hint)
 	for (int life = 0; life < 3; life++) {
 		rig_open(r);
 		rig_turn(r, 300);
+		rig_idle(r);
 		assert_int_equal(rig_list(r, &damaged), 1);
 		assert_int_equal(rig_act(r, &damaged, ACT_RELEASE), STORE_OK);
 		assert_int_equal(r->count, 0);
@@ -397,11 +398,13 @@ a_hint_of_a_retired_segment_is_nothing(void **state)
 		leases[i] = r->leases[0];
 	}
 	rig_turn(r, 100);
+	rig_idle(r);
 	in_spool(r, "cp 00000001-*.hint keep");
 	in_spool(r, "ls 00000001-*.hint > name");
 	for (uint64_t i = 0; i < 25; i++)
 		assert_int_equal(rig_settle(r, &leases[i], STORE_DONE, 0, "250 ok"), STORE_OK);
 	rig_turn(r, 100);
+	rig_idle(r);
 	rig_crash(r);
 	in_spool(r, "test ! -e 00000001-*.seg && mv keep $(cat name) && rm name");
 	no_lines_yet();
@@ -422,7 +425,8 @@ two_crashes_leave_no_gap(void **state)
 
 	for (uint64_t i = 1; i <= 3; i++) {
 		assert_int_equal(rig_put(r, i, "a.example", 1000), STORE_OK);
-		rig_turn(r, 100); /* there is a spare */
+		rig_turn(r, 50);
+		rig_idle(r); /* there is a spare */
 		rig_crash(r);
 		rig_open(r);
 	}
@@ -476,6 +480,7 @@ old_mail_is_moved_and_the_log_stays_bounded(void **state)
 		}
 	}
 	rig_turn(r, 300);
+	rig_idle(r);
 	assert_in_range(rig_files(r, ".seg", name), 1, 7);
 	assert_true(strncmp(name, "00000001", 8) > 0);
 	rig_crash(r);
@@ -645,7 +650,7 @@ a_full_disk_recovers(void **state)
 	assert_int_equal(r->state, STORE_NO_ROOM);
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(rig_settle(r, &kept[i], STORE_DONE, 0, "250 ok"), STORE_OK);
-	for (int i = 0; i < 60 && r->state != STORE_OPEN; i++)
+	for (int i = 0; i < 1200 && r->state != STORE_OPEN; i++)
 		rig_turn(r, 100);
 	assert_int_equal(r->state, STORE_OPEN);
 	assert_int_equal(rig_put(r, id++, "a.example", 200 * 1024), STORE_OK);
