@@ -24,10 +24,11 @@ def mx_zone(hosts):
 class World:
     """
     zones: more zones beside sender.example. receivers: {"127.0.0.2": dict of Receiver's arguments}.
-    config: more lines; "{port}" stands for the port that postern delivers to.
+    config: more lines; "{port}" stands for the port that postern delivers to. `retry`, if config has none: on a machine
+    that has stood still a name server may have been asked in vain, and five minutes are too long for a test.
     """
 
-    def __init__(self, zones=None, receivers=None, config="", dkim=True, live=True, start=True):
+    def __init__(self, zones=None, receivers=None, config="", dkim=True, live=True, start=True, retry="20s"):
         self.port = free_port()
         self.zones = {"sender.example": "@ 60 IN MX 10 mx\nmx 60 IN A 127.0.0.9"}
         self.zones.update(zones or {})
@@ -39,7 +40,8 @@ class World:
             self.nsd = Nsd(self.zones)
             self.config = (("hostname mail.sender.example\ndomains sender.example *.sender.example\n" if live else "")
                            + f"resolver 127.0.0.1@{self.nsd.port}\ndnssec off\n"
-                           + f"outbound {{ port {self.port}  private-mx allow  ipv6 off }}\n" + config.replace("{port}", str(self.port)) + "\n")
+                           + f"outbound {{ port {self.port}  private-mx allow  ipv6 off }}\n" + (f"retry {retry}\n" if retry and "retry" not in config else "")
+                           + config.replace("{port}", str(self.port)) + "\n")
             self.postern = Postern(self.config)
             if dkim:
                 self.publish_key("sender.example")
