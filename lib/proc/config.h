@@ -174,6 +174,7 @@ bool config_selector(const struct config *c, int64_t now_ms, struct buf *out) MU
 unsigned config_processes(const struct config *c, enum role_id id);
 
 bool config_is_capture(const struct config *c); /* no domains: hold everything */
+bool config_has_logins(const struct config *c); /* somebody could log in: auth is needed */
 
 /*
  * Read file (NULL: /etc/postern/postern.conf if it is there, otherwise none), environment and

@@ -5,8 +5,8 @@
 
 #include "lib/proc/config_private.h"
 
-static bool
-has_logins(const struct config *c)
+bool
+config_has_logins(const struct config *c)
 {
 	return c->users_path.n > 0 || c->saslauthd.n > 0;
 }
@@ -77,7 +77,7 @@ check_listener(struct maker *m, const struct listen_conf *l)
 		conf_problem(m, CONF_ERROR, at, "passwords would cross the network in the clear");
 		conf_hint(m, "auth beyond loopback needs \"starttls\" or \"tls\"");
 	}
-	if (l->auth && !has_logins(c)) {
+	if (l->auth && !config_has_logins(c)) {
 		conf_problem(m, CONF_ERROR, at, "auth is offered, but nobody is known");
 		conf_hint(m, "add users /etc/postern/users, filled by `postern user add NAME`");
 	} else if (!loopback && !l->auth && !trusts_others(c) && !m->trust_doubtful) {

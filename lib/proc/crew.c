@@ -22,6 +22,7 @@ enum {
 	WAIT_FIRST_MS = 100,
 	WAIT_MOST_MS = 10 * 1000,
 	HEALTHY_MS = 60 * 1000,
+	REST_MS = 4000, /* for a role that is to rest to end by itself; a reload waits longer */
 	TROUBLE_MAX = 4096,
 	STATS_MAX = 64 * 1024,
 	EXIT_NO_PROGRAM = 127,
@@ -31,11 +32,8 @@ enum {
 static const struct {
 	enum role_id a, b;
 } wires[] = {
-	{ROLE_SMTPD, ROLE_AUTH},
-	{ROLE_SMTPD, ROLE_QUEUE},
-	{ROLE_QUEUE, ROLE_DELIVERY},
-	{ROLE_DELIVERY, ROLE_KEYD},
-	{ROLE_SMTPD, ROLE_KEYD},
+	{ROLE_SMTPD, ROLE_AUTH},    {ROLE_SMTPD, ROLE_QUEUE}, {ROLE_QUEUE, ROLE_DELIVERY},
+	{ROLE_DELIVERY, ROLE_KEYD}, {ROLE_SMTPD, ROLE_KEYD},
 };
 
 struct crew {
@@ -47,6 +45,7 @@ struct crew {
 	struct member           *members;
 	size_t                   n;
 	unsigned                 leaving;   /* roles that are drained */
+	unsigned                 resting;   /* roles that nothing needs now */
 	bool                     was_ready; /* all of them, once */
 	bool starting; /* the first start: wires and GO come when all processes are there */
 };
@@ -55,6 +54,13 @@ static bool
 in(unsigned roles, const struct member *m)
 {
 	return (roles >> m->id & 1) != 0;
+}
+
+/* No process of it is wanted. */
+static bool
+is_off(const struct member *m)
+{
+	return in(m->crew->leaving | m->crew->resting, m);
 }
 
 static void
@@ -137,9 +143,14 @@ begin_all(struct crew *cr)
 static void start(struct member *m);
 
 static void
-start_again(void *arg)
+on_timer(void *arg)
 {
-	start(arg);
+	struct member *m = arg;
+
+	if (m->state != MEMBER_DRAINING)
+		start(m);
+	else if (m->pid > 0 && !m->reaped)
+		kill(m->pid, SIGKILL);
 }
 
 static void
@@ -169,12 +180,18 @@ static void
 leave(struct member *m)
 {
 	struct crew *cr = m->crew;
+	bool         told = m->state == MEMBER_DRAINING;
 
+	timer_clear(m->timer);
 	m->state = MEMBER_DOWN;
 	m->pid = 0;
 	m->asked = false;
 	buf_clear(&m->trouble);
-	if (!in(cr->leaving, m))
+	if (is_off(m))
+		buf_clear(&m->stats);
+	if (!is_off(m) && told)
+		timer_set(m->timer, 0); /* it is needed again */
+	else if (!is_off(m))
 		schedule(m);
 	m->ready_at_ms = 0;
 	cr->hooks->left(cr->arg, m);
@@ -189,11 +206,10 @@ reaped(struct member *m, int status)
 
 	m->reaped = true;
 	describe_end(&how, status);
-	if (!in(cr->leaving, m) || status != 0)
+	if (!is_off(m) || status != 0)
 		log_member("role-died", m, "why", buf_z(&how));
 	buf_free(&how);
-	if (!cr->was_ready && !in(cr->leaving, m) &&
-	    (code == ROLE_EXIT_CONFIG || code == EXIT_NO_PROGRAM))
+	if (!cr->was_ready && !is_off(m) && (code == ROLE_EXIT_CONFIG || code == EXIT_NO_PROGRAM))
 		cr->hooks->hopeless(cr->arg, m);
 	if (m->up == NULL)
 		leave(m);
@@ -357,6 +373,7 @@ crew_start(struct loop *l, const struct crew_plan *plan, const struct crew_hooks
 
 	cr->loop = l;
 	cr->plan = *plan;
+	cr->resting = plan->resting;
 	rejoins_init(&cr->rejoins, l, wire_up);
 	cr->hooks = hooks;
 	cr->arg = arg;
@@ -371,13 +388,14 @@ crew_start(struct loop *l, const struct crew_plan *plan, const struct crew_hooks
 			m->crew = cr;
 			m->id = (enum role_id)id;
 			m->index = i;
-			m->timer = timer_create_on(l, start_again, m);
+			m->timer = timer_create_on(l, on_timer, m);
 			buf_init(&m->trouble, TROUBLE_MAX);
 			buf_init(&m->stats, STATS_MAX);
 		}
 	cr->starting = true;
 	for (size_t i = 0; i < cr->n; i++)
-		start(&cr->members[i]);
+		if (!is_off(&cr->members[i]))
+			start(&cr->members[i]);
 	cr->starting = false;
 	begin_all(cr);
 	return cr;
@@ -405,19 +423,40 @@ crew_destroy(struct crew *cr)
 	free(cr);
 }
 
+static void
+dismiss(struct member *m)
+{
+	timer_clear(m->timer);
+	if (m->state != MEMBER_DOWN)
+		m->state = MEMBER_DRAINING;
+	tell(m, WIRE_DRAIN);
+}
+
 void
 crew_drain(struct crew *cr, unsigned roles)
 {
 	cr->leaving |= roles;
+	for (size_t i = 0; i < cr->n; i++)
+		if (in(roles, &cr->members[i]))
+			dismiss(&cr->members[i]);
+}
+
+void
+crew_rest(struct crew *cr, unsigned roles)
+{
+	unsigned before = cr->resting;
+
+	cr->resting = roles;
 	for (size_t i = 0; i < cr->n; i++) {
 		struct member *m = &cr->members[i];
 
-		if (!in(roles, m))
-			continue;
-		timer_clear(m->timer);
-		if (m->state != MEMBER_DOWN)
-			m->state = MEMBER_DRAINING;
-		tell(m, WIRE_DRAIN);
+		if (in(roles & ~before, m)) {
+			dismiss(m);
+			if (m->state == MEMBER_DRAINING)
+				timer_set(m->timer, REST_MS);
+		} else if (in(before & ~roles & ~cr->leaving, m) && m->state == MEMBER_DOWN) {
+			start(m);
+		}
 	}
 }
 
@@ -442,9 +481,12 @@ crew_alive(const struct crew *cr, unsigned roles)
 bool
 crew_is_ready(const struct crew *cr, uint32_t generation)
 {
-	for (size_t i = 0; i < cr->n; i++)
-		if (cr->members[i].state != MEMBER_READY || cr->members[i].generation < generation)
+	for (size_t i = 0; i < cr->n; i++) {
+		const struct member *m = &cr->members[i];
+
+		if (!in(cr->resting, m) && (m->state != MEMBER_READY || m->generation < generation))
 			return false;
+	}
 	return true;
 }
 
@@ -471,6 +513,12 @@ crew_next(struct crew *cr, struct member *after)
 	size_t at = after == NULL ? 0 : (size_t)(after - cr->members) + 1;
 
 	return at < cr->n ? &cr->members[at] : NULL;
+}
+
+bool
+member_rests(const struct member *m)
+{
+	return in(m->crew->resting, m) && m->state == MEMBER_DOWN;
 }
 
 const char *

@@ -57,6 +57,7 @@ struct crew_hooks {
 struct crew_plan {
 	const char *program; /* what is executed; NULL: this program again */
 	unsigned    count[ROLE_COUNT];
+	unsigned    resting; /* as crew_rest() would say it */
 	int         keep_fd; /* the queue's processes inherit it (the lock), or -1 */
 };
 
@@ -65,16 +66,21 @@ struct crew *crew_start(struct loop *l, const struct crew_plan *plan,
                         const struct crew_hooks *hooks, void *arg);
 void         crew_destroy(struct crew *cr); /* kills those that are left; NULL is allowed */
 
-/* Sets of roles: bits 1 << ROLE_X. */
+/*
+ * Sets of roles: bits 1 << ROLE_X. Those that rest have nothing to do: their processes are told to go, killed if they
+ * do not, and started when a later call no longer names them.
+ */
+void     crew_rest(struct crew *cr, unsigned roles);
 void     crew_drain(struct crew *cr, unsigned roles); /* they are not started again */
 void     crew_kill(struct crew *cr, unsigned roles);
 unsigned crew_alive(const struct crew *cr, unsigned roles);         /* how many processes */
-bool     crew_is_ready(const struct crew *cr, uint32_t generation); /* all of them */
+bool     crew_is_ready(const struct crew *cr, uint32_t generation); /* all but resting ones */
 
 /* Ask all that can answer; the number of those. */
 unsigned crew_ask_stats(struct crew *cr);
 
 struct member *crew_next(struct crew *cr, struct member *after); /* NULL first; NULL at the end */
 const char    *member_state_name(const struct member *m);
+bool           member_rests(const struct member *m); /* it is not there, and nobody waits for it */
 
 #endif

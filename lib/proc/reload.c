@@ -93,6 +93,7 @@ adopt(struct supervise *s, struct config *next, const char *reason, struct buf *
 		if (m->id == ROLE_SMTPD)
 			supervise_send_sockets(s, m, true);
 	}
+	crew_rest(s->crew, supervise_resting(next));
 	if (s->checkup != NULL && s->was_ready)
 		checkup_config(s->checkup, next, s->generation);
 	s->reload_why = reason;

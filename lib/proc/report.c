@@ -120,6 +120,8 @@ add_role(const struct member *m, struct buf *out)
 {
 	int64_t pss = 0;
 
+	if (member_rests(m))
+		return;
 	control_cell(out, "kind", STR("role"));
 	control_cell(out, "role", str_of(role_name(m->id)));
 	control_cell_int(out, "index", m->index);
@@ -216,7 +218,7 @@ static void
 check_roles(const struct report *r, struct buf *bad)
 {
 	for (struct member *m = crew_next(r->crew, NULL); m != NULL; m = crew_next(r->crew, m)) {
-		if (m->state == MEMBER_READY)
+		if (m->state == MEMBER_READY || member_rests(m))
 			continue;
 		buf_addf(bad, "%s%s %u is %s", bad->n > 0 ? ", " : "", role_name(m->id), m->index,
 		         member_state_name(m));

@@ -399,6 +399,12 @@ make_shared(struct supervise *s)
 		log_warn(ev("limits-apart"), kv("why", strerror(errno)));
 }
 
+unsigned
+supervise_resting(const struct config *c)
+{
+	return config_has_logins(c) ? 0 : ROLE(AUTH);
+}
+
 static void
 start_crew(struct supervise *s)
 {
@@ -409,6 +415,7 @@ start_crew(struct supervise *s)
 	plan.count[ROLE_DELIVERY] = config_processes(c, ROLE_DELIVERY);
 	plan.count[ROLE_AUTH] = config_processes(c, ROLE_AUTH);
 	plan.count[ROLE_QUEUE] = 1;
+	plan.resting = supervise_resting(c);
 	/* A signature costs more than all else about a message: one signer would hold up two workers. */
 	plan.count[ROLE_KEYD] =
 		plan.count[ROLE_DELIVERY] < KEYDS_MAX ? plan.count[ROLE_DELIVERY] : KEYDS_MAX;

@@ -62,6 +62,7 @@ struct supervise {
 
 /* supervise.c */
 void supervise_stop(struct supervise *s); /* begin to; twice is once */
+unsigned supervise_resting(const struct config *c); /* roles that it gives nothing to do, for crew_rest() */
 void supervise_send_config(const struct supervise *s, struct member *m);
 void supervise_send_sockets(const struct supervise *s, struct member *m, bool fresh_only);
 void supervise_tell_systemd(struct supervise *s, const char *before); /* lines before the status */

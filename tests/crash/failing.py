@@ -17,7 +17,7 @@ import time
 
 from client import Client, Refused, letter, subject_of
 from house import BUILD, Skip, until
-from world import World, mx_zone
+from world import LOGINS, World, mx_zone
 
 CALLS = ["none", "write", "pwritev", "fdatasync", "fsync", "fallocate", "open", "rename", "unlink", "malloc", "fork", "thread", "sendmsg",
          "recvmsg", "socket", "socketpair", "connect", "accept", "send", "recv", "epoll_ctl", "mmap", "read", "pread"]
@@ -79,7 +79,7 @@ class Failing:
             raise Skip("not with sanitizers")
         self.arrived, self.bounced, self.failures, self.number, self.tried, self.fired, self.faults = set(), "", [], 0, 0, 0, 0
         self.rng = random.Random(1)
-        self.world = World(zones=ZONES, config="retry 1s 1s 1s\n", start=False, receivers={
+        self.world = World(zones=ZONES, config="retry 1s 1s 1s\n" + LOGINS, start=False, receivers={
             "127.0.0.2": {"rcpt": lambda a, s: "550 5.1.1 nobody" if a.endswith("@c.example") else None, "data": self.on_mail},
             "127.0.0.9": {"data": self.on_bounce}})
         p = self.world.postern

@@ -17,7 +17,7 @@ from collections import Counter
 
 from client import Load, subject_of
 from house import group_lives, until
-from world import World, mx_zone
+from world import LOGINS, World, mx_zone
 
 ZONES = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
 ROLES = ("smtpd", "queue", "delivery", "keyd", "auth", "all", "supervisor")
@@ -66,7 +66,7 @@ class Round:
         self.arrivals = Arrivals(0.02)
         self.failures, self.lost = [], set()
         self.world = World(zones=ZONES, receivers={"127.0.0.2": {"data": self.arrivals.data, "after": self.arrivals.after}},
-                           config="retry 1s 1s 1s\n", start=False)
+                           config="retry 1s 1s 1s\n" + LOGINS, start=False)
         try:
             if early:
                 from power import shim

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from house import BIN, Postern, clean_environment, until
-from world import SENDER, letter, mx_zone, world
+from world import LOGINS, SENDER, letter, mx_zone, world
 
 ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
 
@@ -132,7 +132,7 @@ def test_pause_and_resume():
 
 def test_status_and_readyz():
     """status names mode, queue, roles and listeners; readyz follows the daemon"""
-    with world(zones=ONE) as w:
+    with world(zones=ONE, config=LOGINS) as w:
         status = w.postern.status()
         assert status["mode"] == "live" and status["queue_messages"] == 0, status
         roles = {r["role"] if isinstance(r, dict) else r for r in status["roles"]}

@@ -9,7 +9,7 @@ import time
 
 from house import BIN, PATIENCE_S, Postern, clean_environment, until
 from receiver import Receiver
-from world import SENDER, letter, mx_zone, world
+from world import LOGINS, SENDER, letter, mx_zone, world
 
 ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
 
@@ -62,7 +62,7 @@ def assert_all_arrive(w, acknowledged):
 
 
 def kill_role(role):
-    with world(zones=ONE, receivers={"127.0.0.2": {}}, config="retry 1s 1s 2s") as w:
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, config="retry 1s 1s 2s\n" + LOGINS) as w:
         load = Load(w.postern)
         for _ in range(3):
             before = len(load.acknowledged)
@@ -218,7 +218,7 @@ def test_ordinary_user_or_root_drops():
     from house import Skip
     if os.getuid() != 0:
         raise Skip("needs root")
-    with world(zones=ONE, receivers={"127.0.0.2": {}}, start=False) as w:
+    with world(zones=ONE, config=LOGINS, receivers={"127.0.0.2": {}}, start=False) as w:
         os.chmod(w.postern.dir, 0o755)
         w.postern.base = w.postern.base.replace("user-account root", "user-account nobody")
         w.postern.configure(w.config)

@@ -10,7 +10,7 @@ import stat
 import subprocess
 
 from house import BIN, Postern, Skip, certificate, free_port, until
-from world import SENDER, letter, mx_zone, world
+from world import LOGINS, SENDER, letter, mx_zone, world
 
 ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
 ROLES = ("smtpd", "auth", "queue", "delivery", "keyd")
@@ -61,7 +61,7 @@ def secrets_of(pem):
 
 def test_in_force():
     """every role runs under seccomp, without new privileges, cores, processes of its own; `status` says so"""
-    with world(zones=ONE, receivers={"127.0.0.2": {}}) as w:
+    with world(zones=ONE, config=LOGINS, receivers={"127.0.0.2": {}}) as w:
         need_seccomp(w)
         words = in_force(w)
         for role in ROLES:
@@ -82,7 +82,7 @@ def test_not_dumpable():
     """other processes of the same account may not look into a role or the supervisor"""
     if os.getuid() != 0:
         raise Skip("needs root")
-    with world(zones=ONE, start=False) as w:
+    with world(zones=ONE, config=LOGINS, start=False) as w:
         os.chmod(w.postern.dir, 0o755)
         w.postern.base = w.postern.base.replace("user-account root", "user-account nobody")
         w.postern.configure(w.config)
@@ -99,7 +99,7 @@ def test_keys_stay_in_keyd():
     """the octets of private keys, of DKIM and of a certificate, are in the memory of keyd and of nobody else: after the start, after mail and handshakes, a reload and a death"""
     if os.getuid() != 0:
         raise Skip("needs root")
-    with world(zones=ONE, receivers={"127.0.0.2": {}}, start=False) as w:
+    with world(zones=ONE, config=LOGINS, receivers={"127.0.0.2": {}}, start=False) as w:
         port, d = free_port(), w.postern.dir
         certificate(d, "mail.sender.example")
         w.postern.configure(w.config + f"listen 127.0.0.1:{port} starttls\ntls {d}/mail.sender.example.crt {d}/mail.sender.example.key\n")

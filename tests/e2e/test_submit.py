@@ -39,6 +39,34 @@ class Office:
         return self.world.__exit__(*e)
 
 
+def test_logins_by_reload():
+    """no auth runs while nobody can log in; a reload with users starts it, one without them ends it"""
+    with Office() as w:
+        users, usual = f"users {w.postern.dir}/users\n", open(w.postern.conf).read()
+
+        def reload_to(text):
+            with open(w.postern.conf, "w") as f:
+                f.write(text)
+            w.postern.run("reload", check=0)
+
+        assert w.postern.role_pids("auth")
+        reload_to(usual.replace(users, "").replace(" auth auth-required", ""))
+        until(lambda: not w.postern.role_pids("auth"), "the end of auth")
+        w.postern.run("readyz", check=0)
+        assert "auth" not in [r["role"] for r in w.postern.status()["roles"]]
+        with w.postern.smtp(w.submission) as s:
+            s.starttls(context=w.context)
+            s.ehlo()
+            assert "auth" not in s.esmtp_features, s.esmtp_features
+        reload_to(usual)
+        w.postern.run("readyz", check=0)
+        with w.postern.smtp(w.submission) as s:
+            s.starttls(context=w.context)
+            s.login("app1", "secret one")
+            s.sendmail(SENDER, ["b@a.example"], letter())
+        assert not w.postern.events("role-died"), w.postern.events("role-died")
+
+
 def test_starttls_and_auth():
     """smtplib submits with STARTTLS and AUTH; without AUTH, TLS or the right password nothing is taken"""
     with Office() as w:

@@ -21,6 +21,9 @@ def mx_zone(hosts):
     return "\n".join(lines)
 
 
+LOGINS = "pwcheck saslauthd /nowhere\n"  # somebody could log in: the role auth has something to do
+
+
 class World:
     """
     zones: more zones beside sender.example. receivers: {"127.0.0.2": dict of Receiver's arguments}.

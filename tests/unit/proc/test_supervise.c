@@ -98,7 +98,8 @@ write_config(const char *listen, const char *more)
 	assert_non_null(f);
 	fprintf(f,
 	        "hostname mail.example.com\nlisten %s\nspool %s\nstate %s\ncontrol %s\n"
-	        "smtpd-processes 2\ndelivery-processes 2\nauth-processes 1\n%s",
+	        "smtpd-processes 2\ndelivery-processes 2\nauth-processes 1\n"
+	        "pwcheck saslauthd /nowhere\n%s",
 	        listen, path("spool"), path("state"), path("run/control"), more);
 	if (geteuid() == 0)
 		fputs("user-account root\n", f);
@@ -415,6 +416,71 @@ nothing_stale_keeps_a_new_daemon_away(void **state)
 	assert_true(is_ready());
 }
 
+/* As ALL_WIRED, without the two channels to auth. */
+#define WIRED_WITHOUT_AUTH "name=peers\tvalue:=20\n"
+
+static void
+a_role_with_nothing_to_do_rests_until_a_reload_needs_it(void **state)
+{
+	static const char logins[] = "pwcheck saslauthd /nowhere", none[] = "pwcheck users             ";
+
+	(void)state;
+	replace_in_config(logins, none);
+	daemon_pid = start_daemon();
+	assert_true(is_ready());
+	assert_true(comes("status", WIRED_WITHOUT_AUTH));
+	assert_int_equal(role_number("auth", "pid"), -1);
+	for (long round = 0; round < 2; round++) {
+		replace_in_config(none, logins);
+		assert_non_null(strstr(ask("reload"), "end 0 "));
+		assert_true(comes("status", ALL_WIRED));
+		assert_true(role_number("auth", "pid") > 1);
+		assert_int_equal(role_number("auth", "restarts"), 0);
+		assert_true(is_ready());
+		replace_in_config(logins, none);
+		assert_non_null(strstr(ask("reload"), "end 0 "));
+		assert_true(comes("status", WIRED_WITHOUT_AUTH));
+		while (role_number("auth", "pid") != -1)
+			rest_ms(5);
+		assert_true(is_ready());
+	}
+	/* At once: the process may still be on its way out. */
+	replace_in_config(none, logins);
+	assert_non_null(strstr(ask("reload"), "end 0 "));
+	replace_in_config(logins, none);
+	assert_non_null(strstr(ask("reload"), "end 0 "));
+	replace_in_config(none, logins);
+	assert_non_null(strstr(ask("reload"), "end 0 "));
+	assert_true(comes("status", ALL_WIRED));
+	assert_int_equal(role_number("auth", "restarts"), 0);
+	kill(daemon_pid, SIGTERM);
+	assert_int_equal(end_of(daemon_pid), 0);
+	daemon_pid = 0;
+}
+
+static void
+a_role_that_will_not_rest_is_made_to(void **state)
+{
+	static const char logins[] = "pwcheck saslauthd /nowhere", none[] = "pwcheck users             ";
+	long              pid;
+
+	(void)state;
+	setenv("FAULT_ROLE", "auth", 1);
+	setenv("FAULT_HOW", "drain", 1);
+	daemon_pid = start_daemon();
+	assert_true(is_ready());
+	pid = role_number("auth", "pid");
+	replace_in_config(logins, none);
+	assert_non_null(strstr(ask("reload"), "end 0 "));
+	assert_int_equal(role_number("auth", "pid"), pid);
+	/* It is needed again before it has gone: the reload ends when there is another one. */
+	replace_in_config(none, logins);
+	assert_non_null(strstr(ask("reload"), "end "));
+	assert_true(comes("status", ALL_WIRED));
+	assert_true(is_ready());
+	assert_int_not_equal(role_number("auth", "pid"), pid);
+}
+
 static void
 a_reload_changes_all_or_nothing(void **state)
 {
@@ -545,6 +611,8 @@ main(int argc, char **argv)
 		T(a_role_that_cannot_start_ends_the_daemon),
 		T(a_second_daemon_on_the_same_spool_refuses),
 		T(nothing_stale_keeps_a_new_daemon_away),
+		T(a_role_with_nothing_to_do_rests_until_a_reload_needs_it),
+		T(a_role_that_will_not_rest_is_made_to),
 		T(a_reload_changes_all_or_nothing),
 		T(trouble_is_shown),
 		T(odd_callers_do_no_harm),
