@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/daemon.h"
+#include "cmd/rows.h"
 #include "cmd/status_doctor.h"
 #include "lib/proc/control.h"
 #include "lib/util/json.h"
@@ -20,69 +21,13 @@ keep_row(void *arg, struct str row)
 
 static const struct daemon_hooks keep_rows = {.row = keep_row};
 
-/* The next row of this kind, off the kept ones. */
-static bool
-next_row(struct str *rows, const char *kind, struct str *row)
-{
-	struct buf value = BUF(VALUE_MAX);
-	bool       found = false;
-
-	while (!found && str_cut(rows, '\n', row))
-		found = daemon_cell(*row, "kind", &value) && str_eq(buf_str(&value), str_of(kind));
-	buf_free(&value);
-	return found;
-}
-
-/* All cells but the kind; `flags` names numbers that mean yes or no. */
-static void
-add_cells(struct json *j, struct str row)
-{
-	static const char *const flags[] = {"auth", "stopping", "ok"};
-	struct buf               value = BUF(VALUE_MAX);
-	struct str               key;
-	bool                     number;
-
-	while (control_next_cell(&row, &key, &value, &number)) {
-		char   *name = str_dup(key);
-		int64_t n = strtoll(buf_z(&value), NULL, 10);
-		bool    flag = false;
-
-		for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-			flag = flag || str_eq(key, str_of(flags[i]));
-		if (str_eq(key, STR("kind")))
-			;
-		else if (number && flag)
-			json_bool(j, name, n != 0);
-		else if (number)
-			json_int(j, name, n);
-		else
-			json_str(j, name, buf_str(&value));
-		free(name);
-	}
-	buf_free(&value);
-}
-
-static void
-add_array(struct json *j, const char *key, struct str rows, const char *kind)
-{
-	struct str row;
-
-	json_open(j, key, '[');
-	while (next_row(&rows, kind, &row)) {
-		json_open(j, NULL, '{');
-		add_cells(j, row);
-		json_close(j, '}');
-	}
-	json_close(j, ']');
-}
-
 static void
 add_stats(struct json *j, struct str rows)
 {
 	struct buf name = BUF(VALUE_MAX), value = BUF(VALUE_MAX);
 	struct str row;
 
-	while (next_row(&rows, "stat", &row))
+	while (rows_next(&rows, "stat", &row))
 		if (daemon_cell(row, "name", &name) && daemon_cell(row, "value", &value) &&
 		    str_find(buf_str(&name), '{') < 0)
 			json_int(j, buf_z(&name), strtoll(buf_z(&value), NULL, 10));
@@ -103,7 +48,7 @@ next_finding(struct str *rows, struct finding_row *f)
 {
 	struct str row, rest, rule;
 
-	while (next_row(rows, "stat", &row)) {
+	while (rows_next(rows, "stat", &row)) {
 		if (!daemon_cell(row, "name", &f->name) || !daemon_cell(row, "value", &f->value))
 			continue;
 		rest = buf_str(&f->name);
@@ -183,12 +128,12 @@ print_json(struct str rows)
 	struct str  rest = rows, row;
 
 	json_open(&j, NULL, '{');
-	if (next_row(&rest, "daemon", &row))
-		add_cells(&j, row);
+	if (rows_next(&rest, "daemon", &row))
+		rows_cells(&j, row);
 	add_stats(&j, rows);
-	add_array(&j, "listeners", rows, "listener");
-	add_array(&j, "roles", rows, "role");
-	add_array(&j, "trouble", rows, "trouble");
+	rows_array(&j, "listeners", rows, "listener");
+	rows_array(&j, "roles", rows, "role");
+	rows_array(&j, "trouble", rows, "trouble");
 	add_findings(&j, rows);
 	status_doctor_json(&j, rows);
 	json_close(&j, '}');
@@ -205,7 +150,7 @@ print_table(struct str rows, const char *kind, const struct column *columns, siz
 
 	for (size_t i = 0; i < n; i++)
 		buf_init(&values[i], VALUE_MAX);
-	while (next_row(&rows, kind, &row)) {
+	while (rows_next(&rows, kind, &row)) {
 		for (size_t i = 0; i < n; i++) {
 			(void)daemon_cell(row, columns[i].key, &values[i]);
 			cells[i] = buf_str(&values[i]);
@@ -252,7 +197,7 @@ add_counter(struct buf *out, struct str rows, const char *want)
 	struct str row;
 	bool       found = false;
 
-	while (!found && next_row(&rows, "stat", &row))
+	while (!found && rows_next(&rows, "stat", &row))
 		found = daemon_cell(row, "name", &name) && str_eq(buf_str(&name), str_of(want)) &&
 		        daemon_cell(row, "value", &value);
 	buf_addz(out, found ? buf_z(&value) : "?");
@@ -304,7 +249,7 @@ print_people(struct str rows, bool all)
 	};
 	struct str rest = rows, row;
 
-	if (next_row(&rest, "daemon", &row))
+	if (rows_next(&rest, "daemon", &row))
 		print_daemon(row);
 	print_queue(rows);
 	status_doctor_print(rows);
@@ -349,7 +294,7 @@ cmd_readyz(struct cmd *c)
 		json_open(&j, NULL, '{');
 		json_bool(&j, "ready", code == CMD_OK);
 		json_str(&j, "why", buf_str(&said));
-		add_array(&j, "checks", buf_str(&rows), "check");
+		rows_array(&j, "checks", buf_str(&rows), "check");
 		json_close(&j, '}');
 		puts(buf_z(&out));
 	} else if (code == CMD_OK) {

@@ -5,79 +5,24 @@
 #include <stdlib.h>
 
 #include "cmd/daemon.h"
+#include "cmd/rows.h"
 #include "cmd/table.h"
 #include "lib/proc/control.h"
 
 enum { VALUE_MAX = 64 * 1024 };
-
-static bool
-next(struct str *rows, const char *kind, struct str *row)
-{
-	struct buf value = BUF(VALUE_MAX);
-	bool       found = false;
-
-	while (!found && str_cut(rows, '\n', row))
-		found = daemon_cell(*row, "kind", &value) && str_eq(buf_str(&value), str_of(kind));
-	buf_free(&value);
-	return found;
-}
-
-static bool
-is_flag(struct str key)
-{
-	return str_eq(key, STR("published"));
-}
-
-static void
-add_cells(struct json *j, struct str row)
-{
-	struct buf value = BUF(VALUE_MAX);
-	struct str key;
-	bool       number;
-
-	while (control_next_cell(&row, &key, &value, &number)) {
-		char   *name = str_dup(key);
-		int64_t n = strtoll(buf_z(&value), NULL, 10);
-
-		if (str_eq(key, STR("kind")))
-			;
-		else if (number && is_flag(key))
-			json_bool(j, name, n != 0);
-		else if (number)
-			json_int(j, name, n);
-		else
-			json_str(j, name, buf_str(&value));
-		free(name);
-	}
-	buf_free(&value);
-}
-
-static void
-add_array(struct json *j, const char *name, struct str rows, const char *kind)
-{
-	struct str row;
-
-	json_open(j, name, '[');
-	while (next(&rows, kind, &row)) {
-		json_open(j, NULL, '{');
-		add_cells(j, row);
-		json_close(j, '}');
-	}
-	json_close(j, ']');
-}
 
 void
 status_doctor_json(struct json *j, struct str rows)
 {
 	struct str rest = rows, row;
 
-	if (!next(&rest, "doctor", &row))
+	if (!rows_next(&rest, "doctor", &row))
 		return;
 	json_open(j, "doctor", '{');
-	add_cells(j, row);
-	add_array(j, "findings", rows, "finding");
-	add_array(j, "checks", rows, "check_count");
-	add_array(j, "keys", rows, "key");
+	rows_cells(j, row);
+	rows_array(j, "findings", rows, "finding");
+	rows_array(j, "checks", rows, "check_count");
+	rows_array(j, "keys", rows, "key");
 	json_close(j, '}');
 }
 
@@ -165,7 +110,7 @@ print_failing(struct str rows)
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
 	struct str    row;
 
-	while (next(&rows, "finding", &row))
+	while (rows_next(&rows, "finding", &row))
 		if (has(row, "status", "fail") || has(row, "status", "warn"))
 			add_row(t, row, columns, ARRAY_LEN(columns));
 	finish(t);
@@ -181,7 +126,7 @@ print_keys(struct str rows)
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
 	struct str    row;
 
-	while (next(&rows, "key", &row))
+	while (rows_next(&rows, "key", &row))
 		if (has(row, "published", "0"))
 			add_row(t, row, columns, ARRAY_LEN(columns));
 	finish(t);
@@ -192,7 +137,7 @@ status_doctor_print(struct str rows)
 {
 	struct str rest = rows, row;
 
-	if (!next(&rest, "doctor", &row))
+	if (!rows_next(&rest, "doctor", &row))
 		return;
 	print_summary(row);
 	print_failing(rows);
