@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "lib/net/tls_key.h"
 #include "lib/proc/channel.h"
 #include "lib/proc/role.h"
+#include "lib/proc/vault.h"
 #include "lib/util/list.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
@@ -35,6 +35,7 @@ struct keyd {
 	struct deferred work;
 	struct keyring *keys;
 	struct tally    unknown; /* keys that nobody has */
+	bool            told_unlocked;
 	uint64_t        n_signed, n_refused, n_tls_signed, n_tls_refused;
 	bool            draining;
 };
@@ -63,6 +64,19 @@ struct request {
 	unsigned char digest[DKIM_DIGEST];
 };
 
+/* Said once: at the start, and once more if the keys outgrow what is locked. */
+static void
+check_vault(struct keyd *d)
+{
+	const char *why;
+
+	if (vault_is_locked(&why) || d->told_unlocked)
+		return;
+	d->told_unlocked = true;
+	role_in_force(d->role, "no-memlock");
+	log_warn(ev("keys-unlocked"), kv("why", why));
+}
+
 static void
 take_config(void *self, struct config *c)
 {
@@ -71,6 +85,7 @@ take_config(void *self, struct config *c)
 
 	d->keys = keyring_create(c, old);
 	keyring_destroy(old);
+	check_vault(d);
 	config_unref(c);
 }
 
@@ -292,23 +307,19 @@ take_peer(void *self, enum role_id who, unsigned index, int fd)
 
 /* The role */
 
-/*
- * Keys must reach neither a core file nor the swap space. Locking is only tried
- * where no limit stands in the way: under one, memory that is asked for later would
- * be refused, and a server without keys in swap but without keys at all is of no use.
- */
+/* Keys must reach neither a core file nor the swap space. */
 static bool
 start(void *self, struct role *r, struct buf *why UNUSED)
 {
-	struct keyd  *d = self;
-	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+	struct keyd *d = self;
+	const char  *unused;
 
 	d->role = r;
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY)
-		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	if (vault_is_locked(&unused))
+		role_in_force(r, "memlock");
+	check_vault(d);
 	return true;
 }
 
@@ -356,6 +367,7 @@ keyd_main(unsigned index)
 	struct keyd d = {.work = {.fn = work, .arg = &d}};
 	int         code;
 
+	vault_open();
 	list_init(&d.peers);
 	list_init(&d.urgent);
 	list_init(&d.waiting);

@@ -381,6 +381,14 @@ role_tell(struct role *r, enum wire_id id, const void *msg)
 }
 
 void
+role_in_force(struct role *r, const char *word)
+{
+	if (r->sandbox.in_force.n > 0)
+		buf_addc(&r->sandbox.in_force, ',');
+	buf_addz(&r->sandbox.in_force, word);
+}
+
+void
 role_lost(enum role_id who, unsigned index)
 {
 	if (running != NULL && running->up != NULL && !running->done)

@@ -74,6 +74,9 @@ void role_tell(struct role *r, enum wire_id id, const void *msg);
  */
 void role_lost(enum role_id who, unsigned index);
 
+/* One word more about how this process is protected, for `status`: "memlock". */
+void role_in_force(struct role *r, const char *word);
+
 /* Something the owner must know that the supervisor shows in `status` ("spool full"); empty clears it. */
 void role_trouble(struct role *r, const char *what);
 

@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 
-from house import BIN, Postern, Skip, certificate, free_port, until
+from house import BIN, BUILD, PATIENCE_S, Postern, Skip, certificate, free_port, until
 from world import LOGINS, SENDER, letter, mx_zone, world
 
 ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
@@ -56,7 +56,10 @@ def secrets_of(pem):
     lines = [line for line in pem.splitlines() if line and not line.startswith("-----")]
     der = base64.b64decode("".join(lines))
     middle = len(der) // 2
-    return {"text": lines[len(lines) // 2].encode()[:48], "octets": der[middle:middle + 32], "limbs": der[middle:middle + 32][::-1]}
+    text = subprocess.run(["openssl", "pkey", "-text", "-noout"], input=pem, capture_output=True, text=True, check=True).stdout
+    number = bytes.fromhex(re.search(r"^(?:priv|prime1):\s+([0-9a-f:\s]+)", text, re.MULTILINE).group(1).replace(":", "").replace("\n", "").replace(" ", ""))
+    number = number[-32:] if number[0] == 0 or len(number) > 32 else number
+    return {"text": lines[len(lines) // 2].encode()[:48], "octets": der[middle:middle + 32], "number": number, "limbs": number[::-1]}
 
 
 def test_in_force():
@@ -253,25 +256,116 @@ def test_tls_inside():
         assert not w.postern.events("role-died")
 
 
-def test_container():
-    """a container: no capabilities, a root that is read-only, one folder to write to"""
+def in_container(w, command, **popen):
+    """As nobody, without capabilities, with a root that is read-only and one folder to write to."""
     if os.getuid() != 0 or not shutil.which("unshare") or not shutil.which("setpriv"):
         raise Skip("needs root, unshare and setpriv")
+    d = w.postern.dir
+    os.chmod(d, 0o755)
+    open(w.postern.log_path, "a").close()
+    subprocess.run(["chown", "-R", "nobody", d], check=True)
+    script = (f"mount --make-rprivate / && mount --bind {d} {d} && mount -o remount,bind,ro / && "
+              f"exec setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all {command}")
+    return subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.DEVNULL, env=w.postern.env, **popen)
+
+
+def start_in_container(w, memlock):
+    w.postern.process = in_container(w, f"prlimit --memlock={memlock} {BIN} run -c {w.postern.conf}", stdout=subprocess.DEVNULL,
+                                     stderr=open(w.postern.log_path, "ab"), start_new_session=True)
+    until(lambda: w.postern.process.poll() is not None or w.postern.events("ready"), what="ready")
+    if w.postern.process.poll() is not None and "mount:" in w.postern.log():
+        raise Skip("may not mount")
+    w.postern.wait_event("ready")
+
+
+def flags_of(pid):
+    """[(start, end, flags)] of all mappings, as the kernel has them."""
+    found = []
+    for line in open(f"/proc/{pid}/smaps"):
+        if span := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            found.append([int(span.group(1), 16), int(span.group(2), 16), ()])
+        elif line.startswith("VmFlags:"):
+            found[-1][2] = tuple(line.split()[1:])
+    return found
+
+
+def assert_rights(w):
+    """What the kernel says of each role that has neither root nor capabilities."""
+    words = in_force(w)
+    for role in ROLES:
+        for pid in w.postern.role_pids(role):
+            assert field(pid, "CapEff") == field(pid, "CapPrm") == field(pid, "CapBnd") == "0000000000000000", role
+            assert field(pid, "NoNewPrivs") == "1" and field(pid, "Seccomp") == "2", role
+            assert limit(pid, "Max core file size") == "0" and limit(pid, "Max address space") != "unlimited", role
+            assert (limit(pid, "Max processes") == "0") == (role != "queue"), role
+    for (role, _), have in words.items():
+        assert "seccomp" in have and any(word.startswith("landlock") for word in have), (role, have)
+        assert "uid" not in have and "chroot" not in have, (role, have)
+    for pid in [w.postern.process.pid] + [pid for role in ROLES for pid in w.postern.role_pids(role)]:
+        for name in ("maps", "environ", "fd"):
+            r = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "ls" if name == "fd" else "cat", f"/proc/{pid}/{name}"], capture_output=True)
+            assert r.returncode != 0 and b"denied" in r.stderr, (pid, name, r)
+
+
+def test_container():
+    """a container: no capabilities, a root that is read-only, one folder to write to: all rights are given up, keys are locked and in keyd alone"""
     with world(zones=ONE, receivers={"127.0.0.2": {}}, start=False) as w:
-        d = w.postern.dir
-        os.chmod(d, 0o755)
-        open(w.postern.log_path, "a").close()
-        subprocess.run(["chown", "-R", "nobody", d], check=True)
-        script = (f"mount --make-rprivate / && mount --bind {d} {d} && mount -o remount,bind,ro / && "
-                  f"exec setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all {BIN} run -c {w.postern.conf}")
-        w.postern.process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                             stderr=open(w.postern.log_path, "ab"), env=w.postern.env, start_new_session=True)
-        until(lambda: w.postern.process.poll() is not None or w.postern.events("ready"), what="ready")
-        if w.postern.process.poll() is not None and "mount:" in w.postern.log():
-            raise Skip("may not mount")
-        w.postern.wait_event("ready")
+        port, d = free_port(), w.postern.dir
+        certificate(d, "mail.sender.example")
+        w.postern.configure(w.config + f"listen 127.0.0.1:{port} starttls\ntls {d}/mail.sender.example.crt {d}/mail.sender.example.key\n")
+        start_in_container(w, 8 << 20)
+        need_seccomp(w)
+        for _ in range(3):
+            with w.postern.smtp(port) as s:
+                s.starttls()
+                s.sendmail(SENDER, ["b@a.example"], letter())
+        assert all(b"DKIM-Signature:" in m.data for m in w.receivers["127.0.0.2"].wait(3))
+        assert_rights(w)
+        words = in_force(w)
+        assert all(("memlock" in have) == (role == "keyd") for (role, _), have in words.items()), words
+        assert not w.postern.events("keys-unlocked") and not w.postern.events("sandbox")
+        keys = [f"{d}/mail.sender.example.key"]
+        keys += [os.path.join(folder, name) for folder, _, names in os.walk(f"{d}/state") for name in names
+                 if "PRIVATE KEY" in open(os.path.join(folder, name), errors="replace").read()]
+        secrets = {f"{os.path.basename(k)} {form}": octets for k in keys for form, octets in secrets_of(open(k).read()).items()}
+        seen = set()
+        for role in ROLES + ("supervisor",):
+            for pid in w.postern.role_pids(role) if role != "supervisor" else [w.postern.process.pid]:
+                spans = flags_of(pid)
+                for start, block in memory_of(pid):
+                    for name, octets in secrets.items():
+                        at = block.find(octets)
+                        while at >= 0:
+                            assert role == "keyd", (role, name)
+                            flags = next(f for begin, end, f in spans if begin <= start + at < end)
+                            assert {"lo", "dd", "wf"} <= set(flags), (name, hex(start + at), flags)
+                            seen.add(name.split()[0])
+                            at = block.find(octets, at + 1)
+        assert len(seen) == len(keys), f"the search itself found only {seen}"
+
+
+def test_container_that_may_lock_nothing():
+    """where no memory may be locked keyd says so, once in the log and in `status`, and signs all the same"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, start=False) as w:
+        start_in_container(w, 0)
         w.postern.send(SENDER, ["b@a.example"], letter())
-        w.receivers["127.0.0.2"].wait(1)
-        for role in ROLES:
-            for pid in w.postern.role_pids(role):
-                assert field(pid, "CapEff") == "0000000000000000" and field(pid, "NoNewPrivs") == "1", role
+        assert b"DKIM-Signature:" in w.receivers["127.0.0.2"].wait(1)[0].data
+        lines = w.postern.events("keys-unlocked")
+        keyds = len(w.postern.role_pids("keyd"))
+        assert len(lines) == keyds and all(e["why"] for e in lines), lines
+        words = in_force(w)
+        assert all(("no-memlock" in have) == (role == "keyd") for (role, _), have in words.items()), words
+        assert "no-memlock" in w.postern.run("status", check=0).stdout
+
+
+def test_rights_in_a_container():
+    """inside of each role everything that it may not do is tried, by an ordinary account in a read-only root"""
+    program = f"{BUILD}/tests/unit/proc/test_rights"
+    if not os.path.exists(program):
+        raise Skip("test_rights is not built")
+    with world(zones=ONE, start=False) as w:
+        r = in_container(w, f"env TMPDIR={w.postern.dir} {program}", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        out = r.communicate(timeout=PATIENCE_S)[0]
+        if "mount:" in out:
+            raise Skip("may not mount")
+        assert r.returncode == 0 and "OK ] without_an_account_of_its_own" in out and "OK ] keyd_has_few_calls" in out, out

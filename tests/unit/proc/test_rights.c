@@ -101,10 +101,19 @@ open_memory(void)
 	return result(open("/proc/self/mem", O_RDWR));
 }
 
+/* Where anybody may write, in a read-only root as well. */
+static const char *
+scratch_dir(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir != NULL ? dir : "/tmp";
+}
+
 static int
 write_tmp(void)
 {
-	return result(open("/tmp", O_TMPFILE | O_WRONLY, 0600));
+	return result(open(scratch_dir(), O_TMPFILE | O_WRONLY, 0600));
 }
 
 static int
@@ -524,7 +533,7 @@ set_up(void **state)
 	char message[96], link[96];
 
 	(void)state;
-	snprintf(here.spool, sizeof here.spool, "/tmp/test-rights-XXXXXX");
+	snprintf(here.spool, sizeof here.spool, "%s/test-rights-XXXXXX", scratch_dir());
 	assert_non_null(mkdtemp(here.spool));
 	assert_int_equal(chmod(here.spool, 0777), 0);
 	snprintf(message, sizeof message, "%s/message", here.spool);
