@@ -13,6 +13,7 @@
 #include "lib/proc/channel.h"
 #include "lib/proc/config.h"
 #include "lib/proc/control.h"
+#include "lib/proc/keys_seen.h"
 #include "lib/proc/spawn.h"
 #include "lib/proc/verdicts.h"
 #include "lib/util/log.h"
@@ -70,9 +71,20 @@ struct checkup {
 
 	struct list      suspects;
 	struct verdicts *verdicts;
+	char            *state;     /* folder */
+	bool             told_save; /* that it failed: once is enough */
 };
 
 static void plan(struct checkup *c);
+
+static void
+remember(struct checkup *c)
+{
+	if (keys_seen_save(str_of(c->state), c->verdicts, time_wall_ms()) || c->told_save)
+		return;
+	c->told_save = true;
+	log_warn(ev("keys-not-kept"), kv("why", strerror(errno)), kv("folder", c->state));
+}
 
 /* ---- suspects ---- */
 
@@ -230,6 +242,7 @@ take(struct checkup *c, const struct wire_findings *f)
 		         kv_ms("time", time_mono_ms() - c->began_ms));
 	c->done_wall_ms = time_wall_ms();
 	answer_suspects(c, f->rows);
+	remember(c); /* nothing may have changed but the time */
 	tell_gates(c);
 }
 
@@ -456,12 +469,13 @@ due(void *arg)
 /* ---- the outside ---- */
 
 struct checkup *
-checkup_create(struct loop *l, const char *program, void (*gates)(void *arg), void *arg)
+checkup_create(struct loop *l, const struct checkup_place *at, void (*gates)(void *arg), void *arg)
 {
 	struct checkup *c = mem_zero(sizeof *c);
 
 	c->loop = l;
-	c->program = program;
+	c->program = at->program;
+	c->state = str_dup(at->state);
 	c->gates = gates;
 	c->arg = arg;
 	c->only = BUF(WORDS_MAX * 4);
@@ -470,6 +484,7 @@ checkup_create(struct loop *l, const char *program, void (*gates)(void *arg), vo
 	c->limit = timer_create_on(l, over, c);
 	list_init(&c->suspects);
 	c->verdicts = verdicts_create();
+	keys_seen_load(at->state, c->verdicts, time_wall_ms());
 	return c;
 }
 
@@ -489,7 +504,9 @@ checkup_destroy(struct checkup *c)
 	timer_destroy(c->limit);
 	LIST_EACH(&c->suspects, s, struct suspect, link)
 		suspect_free(c, s);
+	remember(c);
 	verdicts_destroy(c->verdicts);
+	free(c->state);
 	buf_free(&c->only);
 	buf_free(&c->except);
 	free(c);
@@ -514,6 +531,7 @@ checkup_key(struct checkup *c, const struct wire_key_state *k)
 {
 	if (!verdicts_key(c->verdicts, k))
 		return;
+	remember(c);
 	if (k->why.n == 0) {
 		log_info(ev("key-published"), kv("key", k->name));
 		c->gates(c->arg);

@@ -20,9 +20,15 @@ struct checkup;
 struct config;
 struct loop;
 
-/* `program` as in crew_plan. `gates` is called when checkup_gates() says something else. */
-struct checkup      *
-checkup_create(struct loop *l, const char *program, void (*gates)(void *arg), void *arg);
+/* `program` as in crew_plan; the state folder, where keys that were seen are kept over a restart. */
+struct checkup_place {
+	const char *program;
+	struct str  state;
+};
+
+/* `gates` is called when checkup_gates() says something else. */
+struct checkup      *checkup_create(struct loop *l, const struct checkup_place *at,
+                                    void (*gates)(void *arg), void *arg);
 void checkup_destroy(struct checkup *c); /* kills the doctor; NULL is allowed */
 
 /* The configuration that is in force from now on; borrowed until the next call. */

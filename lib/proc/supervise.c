@@ -432,7 +432,8 @@ run(struct supervise *s)
 	loop_signal(s->loop, SIGTERM, on_stop_signal, s);
 	loop_signal(s->loop, SIGINT, on_stop_signal, s);
 	loop_signal(s->loop, SIGHUP, on_reload_signal, s);
-	s->checkup = checkup_create(s->loop, s->o->program, tell_gates, s);
+	s->checkup = checkup_create(
+		s->loop, &(struct checkup_place){s->o->program, s->first->state}, tell_gates, s);
 	make_shared(s);
 	start_crew(s);
 	timer_set(s->tick, TICK_MS);

@@ -490,16 +490,23 @@ verdicts_config(struct verdicts *v, const struct config *c)
 /* ---- out ---- */
 
 void
+verdicts_seen(const struct verdicts *v, const char *before, struct buf *out)
+{
+	struct key *k;
+
+	LIST_EACH(&v->keys, k, struct key, link)
+		if (*k->why == '\0')
+			buf_addf(out, "%s%s %s\n", before, k->name, k->key);
+}
+
+void
 verdicts_gates(const struct verdicts *v, struct buf *out)
 {
 	struct gate *g;
-	struct key  *k;
 
 	LIST_EACH(&v->gates, g, struct gate, link)
 		buf_addf(out, "%s %s\n", g->key, g->value);
-	LIST_EACH(&v->keys, k, struct key, link)
-		if (*k->why == '\0')
-			buf_addf(out, "seen %s %s\n", k->name, k->key);
+	verdicts_seen(v, "seen ", out);
 }
 
 static void

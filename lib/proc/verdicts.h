@@ -48,6 +48,8 @@ bool verdicts_key(struct verdicts *v, const struct wire_key_state *k);
 /* Keys that the configuration has no longer are forgotten. */
 void verdicts_config(struct verdicts *v, const struct config *c);
 
+/* A line "NAME KEY" for each key that is published, with `before` in front. */
+void verdicts_seen(const struct verdicts *v, const char *before, struct buf *out);
 void verdicts_gates(const struct verdicts *v, struct buf *out);  /* the text of WIRE_GATES */
 void verdicts_report(const struct verdicts *v, struct buf *out); /* rows for `status` */
 

@@ -12,6 +12,7 @@ from functools import partial
 from house import Skip, until
 from receiver import Receiver
 from world import World, letter, mx_zone, world, zone_lines
+from zones import IllServer
 
 HERE = "203.0.113.7"
 REVERSE = "113.0.203.in-addr.arpa"
@@ -124,6 +125,37 @@ def test_a_key_that_was_seen_outlives_its_name_server():
         w.nsd.stop()
         w.postern.send("app@sender.example", ["b@a.example"], letter())
         assert b"DKIM-Signature" in received(w, 2)[1].data
+
+
+def test_a_key_that_was_seen_outlives_a_restart():
+    """Seen, then a start while DNS is silent: it signs. What was seen more than a week ago has to be seen again."""
+    with world(zones=A, receivers=RECEIVER, start=False) as w:
+        resolver = IllServer(w.nsd, [])
+        try:
+            w.postern.configure(w.config.replace(f"@{w.nsd.port}", f"@{resolver.port}"))
+            w.postern.start()
+            w.postern.send("app@sender.example", ["b@a.example"], letter())
+            assert b"DKIM-Signature" in received(w)[0].data
+            for kill in (False, True):
+                w.postern.kill() if kill else w.postern.stop()
+                resolver.ills = [("_domainkey.sender.example", None, "silent")]
+                w.postern.start()
+                w.postern.send("app@sender.example", ["b@a.example"], letter())
+                assert b"DKIM-Signature" in received(w, 2 + kill)[1 + kill].data
+            w.postern.stop()
+            path = f"{w.postern.dir}/state/keys-seen"
+            with open(path) as f:
+                lines = f.read().splitlines()
+            assert lines[0].startswith("at ") and len(lines) == 3, lines
+            with open(path, "w") as f:
+                f.write("\n".join([f"at {int(time.time() - 8 * 86400) * 1000}", *lines[1:]]) + "\n")
+            w.postern.start()
+            w.postern.send("app@sender.example", ["b@a.example"], letter())
+            assert "may not sign" in w.postern.wait_event("deferred")[0]["msg"]
+            resolver.ills = []
+            assert b"DKIM-Signature" in received(w, 4)[3].data
+        finally:
+            resolver.close()
 
 
 def test_a_host_of_ones_own_needs_no_dns():

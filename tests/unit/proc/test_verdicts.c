@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "lib/proc/keys_seen.h"
 #include "lib/proc/verdicts.h"
 
 /* What `changed` was told, one "id subject was>now" a line. */
@@ -248,6 +251,103 @@ keys_that_were_seen_are_told_to_all(void **state)
 	verdicts_destroy(v);
 }
 
+/* ---- over a restart ---- */
+
+static char folder[] = "/tmp/test_verdicts-XXXXXX";
+
+enum { NOW_MS = 1700000000 };
+
+static void
+put_file(const char *text)
+{
+	char  path[64];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/keys-seen", folder);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+	fclose(f);
+}
+
+static void
+loads(int64_t now_ms, const char *gates)
+{
+	struct verdicts *v = verdicts_create();
+
+	keys_seen_load(str_of(folder), v, now_ms);
+	gates_are(v, gates);
+	verdicts_destroy(v);
+}
+
+static void
+seen_keys_are_kept_in_a_file(void **state)
+{
+	static const int64_t day_ms = 24 * 3600 * 1000;
+	struct verdicts     *v = verdicts_create();
+	char                 path[64];
+	struct stat          st;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/keys-seen", folder);
+	assert_true(keys_seen_save(str_of(folder), v, NOW_MS));
+	assert_int_not_equal(access(path, F_OK), 0); /* nothing to keep */
+	assert_true(key(v, "a._domainkey.x", "AAA", ""));
+	assert_true(key(v, "b._domainkey.x", "BBB", "it is not published"));
+	assert_true(keys_seen_save(str_of(folder), v, NOW_MS));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	loads(NOW_MS + 6 * day_ms, "seen a._domainkey.x AAA\n");
+	loads(NOW_MS + 8 * day_ms, "");
+	loads(NOW_MS - 1, "");
+	assert_true(key(v, "a._domainkey.x", "AAA", "it is gone"));
+	assert_true(keys_seen_save(str_of(folder), v, NOW_MS));
+	assert_int_not_equal(access(path, F_OK), 0);
+	verdicts_destroy(v);
+}
+
+/* Whatever somebody has left there. */
+static void
+a_strange_file_is_no_harm(void **state)
+{
+	static const struct {
+		const char *text, *gates;
+	} rows[] = {
+		{"", ""},
+		{"at", ""},
+		{"at x\na A\n", ""},
+		{"at -5\na A\n", ""},
+		{"at 99999999999999999999\na A\n", ""},
+		{"a A\nat 1700000000\n", ""},
+		{"at 1700000000\na\x01z A\n\n \nb B C D\na A\r\n", "seen b B\nseen a A\n"},
+		{"at 1700000000\nptr 4 fail\nseen s S\n", "seen ptr 4\nseen seen s\n"},
+	};
+	char  path[64], command[100];
+	char *large = malloc(300000);
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/keys-seen", folder);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		put_file(rows[i].text);
+		loads(NOW_MS, rows[i].gates);
+	}
+	memset(large, 'a', 299999);
+	large[299999] = '\0';
+	put_file(large);
+	loads(NOW_MS, "");
+	free(large);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/proc/self/environ", path), 0);
+	loads(NOW_MS, "");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	loads(NOW_MS, "");
+	keys_seen_load(STR("/nonexistent"), NULL, NOW_MS);
+	snprintf(command, sizeof command, "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+}
+
 int
 main(void)
 {
@@ -260,6 +360,8 @@ main(void)
 		cmocka_unit_test(nonsense_is_left_out),
 		cmocka_unit_test(numbers_are_summed),
 		cmocka_unit_test(keys_that_were_seen_are_told_to_all),
+		cmocka_unit_test(seen_keys_are_kept_in_a_file),
+		cmocka_unit_test(a_strange_file_is_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
