@@ -252,7 +252,9 @@ enter(struct entry *e, struct buf *why)
 	if (!hide_memory(why))
 		return false;
 	give_up_calls(e);
-	return true;
+	errno = e->error;
+	/* What is missing for a moment is not what the kernel lacks. */
+	return e->error != ENOMEM || fail(why, "cannot confine this process");
 }
 
 bool

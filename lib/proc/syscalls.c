@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * syscalls - the filter is built here, in memory of the stack, and not by libseccomp: where
+ * memory was missing that turned for ever, touched what was not there, or loaded a filter that lacked rules.
+ */
 #include "lib/proc/syscalls.h"
 
 #include <errno.h>
-
-#ifdef HAVE_SECCOMP
-
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
-#include <seccomp.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "lib/proc/syscall_numbers.h"
+
+/* Little-endian ones of 64 bits, where each call below has a number of its own. */
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__) && defined(__AARCH64EL__)
+#define ARCH AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define ARCH AUDIT_ARCH_RISCV64
+#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
+#define ARCH AUDIT_ARCH_PPC64LE
+#endif
+
+#ifdef ARCH
 
 enum {
 	S = 1u << ROLE_SMTPD,
@@ -20,178 +38,176 @@ enum {
 	K = 1u << ROLE_KEYD,
 	X = 1u << ROLE_DOCTOR,
 	ALL = S | A | Q | D | K | X,
+	FILTER_MAX = 512,
+	X32_BIT = 0x40000000, /* x86-64 has its calls a second time, with this in the number */
 };
 
 struct call {
-	const char *name;
-	unsigned    roles;
+	int      number; /* -1: not here */
+	unsigned roles;
 };
 
 /*
- * Names that an architecture does not have are left out there. The groups say what
- * for; what libevent, OpenSSL, libunbound and libsasl2 ask for was seen in traces of the tests.
+ * The groups say what for; what libevent, OpenSSL, libunbound and libsasl2 ask for was seen in traces
+ * of the tests. What is called most stands first: older kernels walk through the list at each call.
  */
 static const struct call allowed[] = {
 	/* waiting */
-	{"epoll_wait", ALL},
-	{"epoll_pwait", ALL},
-	{"epoll_ctl", ALL},
-	{"poll", ALL},
-	{"ppoll", ALL},
-	{"restart_syscall", ALL},
+	{SYS_epoll_wait, ALL},
+	{SYS_epoll_pwait, ALL},
+	{SYS_epoll_ctl, ALL},
+	{SYS_poll, ALL},
+	{SYS_ppoll, ALL},
+	{SYS_restart_syscall, ALL},
 	/* channels, their descriptors, log lines */
-	{"recvmsg", ALL},
-	{"sendmsg", ALL},
-	{"read", ALL},
-	{"readv", ALL},
-	{"write", ALL},
-	{"writev", ALL},
-	{"close", ALL},
-	{"fcntl", ALL},
-	{"fcntl64", ALL},
+	{SYS_recvmsg, ALL},
+	{SYS_sendmsg, ALL},
+	{SYS_read, ALL},
+	{SYS_readv, ALL},
+	{SYS_write, ALL},
+	{SYS_writev, ALL},
+	{SYS_close, ALL},
+	{SYS_fcntl, ALL},
 	/* memory in use, for `postern status` */
-	{"pread64", ALL},
+	{SYS_pread64, ALL},
 	/* memory */
-	{"brk", ALL},
-	{"munmap", ALL},
-	{"mremap", ALL},
-	{"madvise", ALL},
+	{SYS_brk, ALL},
+	{SYS_munmap, ALL},
+	{SYS_mremap, ALL},
+	{SYS_madvise, ALL},
 	/* time, chance, threads waiting for each other */
-	{"clock_gettime", ALL},
-	{"clock_gettime64", ALL},
-	{"gettimeofday", ALL},
-	{"time", ALL},
-	{"nanosleep", ALL},
-	{"clock_nanosleep", ALL},
-	{"getrandom", ALL},
-	{"futex", ALL},
-	{"sched_yield", ALL},
+	{SYS_clock_gettime, ALL},
+	{SYS_gettimeofday, ALL},
+	{SYS_time, ALL},
+	{SYS_nanosleep, ALL},
+	{SYS_clock_nanosleep, ALL},
+	{SYS_getrandom, ALL},
+	{SYS_futex, ALL},
+	{SYS_sched_yield, ALL},
 	/* who we are, and our end */
-	{"getpid", ALL},
-	{"gettid", ALL},
-	{"getuid", ALL},
-	{"geteuid", ALL},
-	{"rt_sigaction", ALL},
-	{"rt_sigprocmask", ALL},
-	{"rt_sigreturn", ALL},
-	{"exit", ALL},
-	{"exit_group", ALL},
+	{SYS_getpid, ALL},
+	{SYS_gettid, ALL},
+	{SYS_getuid, ALL},
+	{SYS_geteuid, ALL},
+	{SYS_rt_sigaction, ALL},
+	{SYS_rt_sigprocmask, ALL},
+	{SYS_rt_sigreturn, ALL},
+	{SYS_exit, ALL},
+	{SYS_exit_group, ALL},
 	/* what a library asks about a descriptor */
-	{"fstat", ALL},
-	{"sysinfo", ALL}, /* qsort() */
-	{"lseek", ALL},
+	{SYS_fstat, ALL},
+	{SYS_sysinfo, ALL}, /* qsort() */
+	{SYS_lseek, ALL},
 	/* sockets of clients and servers */
-	{"accept4", S},
-	{"recvfrom", S | A | Q | D | X},
-	{"sendto", S | A | Q | D | X},
-	{"getsockopt", S | A | Q | D | X},
-	{"setsockopt", S | A | D | X},
-	{"shutdown", S | A | Q | D | X},
-	{"getsockname", S | D | X},
-	{"getpeername", S | D | X},
-	{"connect", A | D | X},
-	{"bind", D | X},
+	{SYS_accept4, S},
+	{SYS_recvfrom, S | A | Q | D | X},
+	{SYS_sendto, S | A | Q | D | X},
+	{SYS_getsockopt, S | A | Q | D | X},
+	{SYS_setsockopt, S | A | D | X},
+	{SYS_shutdown, S | A | Q | D | X},
+	{SYS_getsockname, S | D | X},
+	{SYS_getpeername, S | D | X},
+	{SYS_connect, A | D | X},
+	{SYS_bind, D | X},
 	/* large messages are read and written through descriptors of the queue */
-	{"pwrite64", S | Q},
-	{"preadv", S | Q | D},
-	{"pwritev", S | Q},
-	{"ftruncate", S | Q},
+	{SYS_pwrite64, S | Q},
+	{SYS_preadv, S | Q | D},
+	{SYS_pwritev, S | Q},
+	{SYS_ftruncate, S | Q},
 	/* files that landlock allows */
-	{"openat", A | Q | D},
-	{"open", A | Q | D},
-	{"newfstatat", A | Q | D},
-	{"fstatat64", A | Q | D},
-	{"stat", A | Q | D},
-	{"getdents64", Q},
-	{"getgid", A},
-	{"getegid", A},
+	{SYS_openat, A | Q | D},
+	{SYS_open, A | Q | D},
+	{SYS_newfstatat, A | Q | D},
+	{SYS_stat, A | Q | D},
+	{SYS_getdents64, Q},
+	{SYS_getgid, A},
+	{SYS_getegid, A},
 	/* the store */
-	{"preadv2", Q},
-	{"pwritev2", Q},
-	{"fsync", Q},
-	{"fdatasync", Q},
-	{"fallocate", Q},
-	{"fadvise64", Q},
-	{"renameat", Q},
-	{"renameat2", Q},
-	{"unlinkat", Q},
-	{"mkdirat", Q},
-	{"fstatfs", Q},
-	{"fadvise64", Q},
-	{"eventfd2", Q | D | X},
+	{SYS_preadv2, Q},
+	{SYS_pwritev2, Q},
+	{SYS_fsync, Q},
+	{SYS_fdatasync, Q},
+	{SYS_fallocate, Q},
+	{SYS_fadvise64, Q},
+	{SYS_renameat, Q},
+	{SYS_renameat2, Q},
+	{SYS_unlinkat, Q},
+	{SYS_mkdirat, Q},
+	{SYS_fstatfs, Q},
+	{SYS_eventfd2, Q | D | X},
 	/* its thread */
-	{"set_robust_list", Q},
-	{"rseq", Q},
-	{"sched_getaffinity", Q},
+	{SYS_set_robust_list, Q},
+	{SYS_rseq, Q},
+	{SYS_sched_getaffinity, Q},
 	/* how well the clock is kept */
-	{"adjtimex", X},
-	{"clock_adjtime", X},
+	{SYS_adjtimex, X},
+	{SYS_clock_adjtime, X},
 	/* libunbound */
-	{"pipe2", D | X},
-	{"socketpair", D | X},
+	{SYS_pipe2, D | X},
+	{SYS_socketpair, D | X},
 };
 
 /* Nothing of ours asks for these, in any state: whoever does has taken the process over. */
-static const char *const deadly[] = {
-	"execve",
-	"execveat",
-	"fork",
-	"vfork",
-	"ptrace",
-	"process_vm_readv",
-	"process_vm_writev",
-	"process_madvise",
-	"pidfd_open",
-	"pidfd_getfd",
-	"kcmp",
-	"bpf",
-	"perf_event_open",
-	"userfaultfd",
-	"io_uring_setup",
-	"io_uring_enter",
-	"io_uring_register",
-	"memfd_create",
-	"add_key",
-	"request_key",
-	"keyctl",
-	"mount",
-	"umount2",
-	"move_mount",
-	"open_tree",
-	"fsopen",
-	"pivot_root",
-	"chroot",
-	"unshare",
-	"setns",
-	"open_by_handle_at",
-	"init_module",
-	"finit_module",
-	"delete_module",
-	"kexec_load",
-	"kexec_file_load",
-	"reboot",
-	"swapon",
-	"swapoff",
-	"iopl",
-	"ioperm",
-	"modify_ldt",
-	"personality",
-	"setuid",
-	"setgid",
-	"setreuid",
-	"setregid",
-	"setresuid",
-	"setresgid",
-	"setgroups",
-	"capset",
-	"mknod",
-	"mknodat",
+static const int deadly[] = {
+	SYS_execve,
+	SYS_execveat,
+	SYS_fork,
+	SYS_vfork,
+	SYS_ptrace,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_process_madvise,
+	SYS_pidfd_open,
+	SYS_pidfd_getfd,
+	SYS_kcmp,
+	SYS_bpf,
+	SYS_perf_event_open,
+	SYS_userfaultfd,
+	SYS_io_uring_setup,
+	SYS_io_uring_enter,
+	SYS_io_uring_register,
+	SYS_memfd_create,
+	SYS_add_key,
+	SYS_request_key,
+	SYS_keyctl,
+	SYS_mount,
+	SYS_umount2,
+	SYS_move_mount,
+	SYS_open_tree,
+	SYS_fsopen,
+	SYS_pivot_root,
+	SYS_chroot,
+	SYS_unshare,
+	SYS_setns,
+	SYS_open_by_handle_at,
+	SYS_init_module,
+	SYS_finit_module,
+	SYS_delete_module,
+	SYS_kexec_load,
+	SYS_kexec_file_load,
+	SYS_reboot,
+	SYS_swapon,
+	SYS_swapoff,
+	SYS_iopl,
+	SYS_ioperm,
+	SYS_modify_ldt,
+	SYS_personality,
+	SYS_setuid,
+	SYS_setgid,
+	SYS_setreuid,
+	SYS_setregid,
+	SYS_setresuid,
+	SYS_setresgid,
+	SYS_setgroups,
+	SYS_capset,
+	SYS_mknod,
+	SYS_mknodat,
 };
 
 /* Families a role opens sockets of. For the other roles socket() is deadly. */
 static const struct {
 	unsigned roles;
-	int      family;
+	uint32_t family;
 } families[] = {
 	{A, AF_UNIX}, /* saslauthd */
 	{D | X, AF_INET},
@@ -199,134 +215,174 @@ static const struct {
 	{D, AF_NETLINK}, /* our own addresses */
 };
 
-/* An address of this process, which abort() sends its signal to. */
-static int
-allow_abort(scmp_filter_ctx f)
+/* ---- the program ---- */
+
+struct filter {
+	struct sock_filter code[FILTER_MAX];
+	unsigned short     n;
+	bool               over;
+};
+
+static void
+op(struct filter *f, unsigned code, uint32_t k, unsigned yes, unsigned no)
 {
-	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-	                        SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
-}
-
-/* No new code: what may be executed is what was mapped before. */
-static int
-allow_memory(scmp_filter_ctx f)
-{
-	static const int calls[] = {SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(mprotect)};
-	int              error = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(calls) && error == 0; i++)
-		error = seccomp_rule_add(f, SCMP_ACT_ALLOW, calls[i], 1,
-		                         SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	return error;
-}
-
-/* getrlimit(), and never setrlimit(). */
-static int
-allow_limits(scmp_filter_ctx f)
-{
-	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
-	                        SCMP_A0(SCMP_CMP_EQ, 0, 0), SCMP_A2(SCMP_CMP_EQ, 0, 0));
-}
-
-/*
- * Threads, where there are some. The filter cannot see clone3()'s flags; hearing
- * that it does not exist, the C library takes clone().
- */
-static int
-allow_threads(scmp_filter_ctx f, unsigned role)
-{
-	int error;
-
-	if ((role & Q) == 0) {
-		error = seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), 0);
-		return error != 0 ? error
-		                  : seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone3), 0);
+	if (f->n == FILTER_MAX) {
+		f->over = true;
+		return;
 	}
-	error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-	                         SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-	return error != 0 ? error
-	                  : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	f->code[f->n++] = (struct sock_filter){(uint16_t)code, (uint8_t)yes, (uint8_t)no, k};
 }
 
-static int
-allow_sockets(scmp_filter_ctx f, unsigned role)
+static void
+load(struct filter *f, size_t at)
 {
-	bool any = false;
-	int  error = 0;
+	op(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)at, 0, 0);
+}
 
-	for (size_t i = 0; i < ARRAY_LEN(families) && error == 0; i++) {
+static void
+end(struct filter *f, uint32_t action)
+{
+	op(f, BPF_RET | BPF_K, action, 0, 0);
+}
+
+/* A call, whatever its arguments. The number is in the accumulator, and stays there for the next rule. */
+static void
+rule(struct filter *f, int number, uint32_t action)
+{
+	if (number < 0)
+		return;
+	op(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1);
+	end(f, action);
+}
+
+enum { IS = BPF_JEQ, HAS = BPF_JSET, LACKS };
+
+/* Half an argument: the kernel gives 64 bits, and the machine compares 32. */
+struct test {
+	unsigned arg;
+	bool     upper;
+	int      what; /* IS.. */
+	uint32_t value;
+};
+
+/* A call that is allowed if all tests hold; if not, it fails. */
+static void
+rule_if(struct filter *f, int number, const struct test *tests, unsigned n)
+{
+	unsigned left = 2 * n + 2; /* instructions of this rule behind the running one */
+
+	op(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, left);
+	for (unsigned i = 0; i < n; i++) {
+		const struct test *t = &tests[i];
+		unsigned           code = t->what == LACKS ? HAS : (unsigned)t->what;
+
+		left -= 2;
+		load(f, offsetof(struct seccomp_data, args) + 8 * t->arg + (t->upper ? 4u : 0u));
+		op(f, BPF_JMP | BPF_K | code, t->value, t->what == LACKS ? left - 1 : 0,
+		   t->what == LACKS ? 0 : left - 1);
+	}
+	end(f, SECCOMP_RET_ALLOW);
+	end(f, SECCOMP_RET_ERRNO | EPERM);
+}
+
+/* Calls of another architecture have other numbers: whoever makes one wants to get round the rules. */
+static void
+check_arch(struct filter *f)
+{
+	load(f, offsetof(struct seccomp_data, arch));
+	op(f, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
+	end(f, SECCOMP_RET_KILL_PROCESS);
+	load(f, offsetof(struct seccomp_data, nr));
+	if (ARCH == AUDIT_ARCH_X86_64) {
+		op(f, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
+		end(f, SECCOMP_RET_KILL_PROCESS);
+	}
+}
+
+static void
+add_conditions(struct filter *f, unsigned role)
+{
+	/* No new code: what may be executed is what was mapped before. */
+	const struct test no_code = {2, false, LACKS, PROT_EXEC};
+	/* An address of this process, which abort() sends its signal to. */
+	const struct test us = {0, false, IS, (uint32_t)getpid()};
+	/* getrlimit(), and never setrlimit(). */
+	const struct test get_only[] = {{0, false, IS, 0}, {2, false, IS, 0}, {2, true, IS, 0}};
+	const struct test thread = {0, false, HAS, CLONE_THREAD};
+
+	rule_if(f, SYS_mmap, &no_code, 1);
+	rule_if(f, SYS_mprotect, &no_code, 1);
+	rule_if(f, SYS_tgkill, &us, 1);
+	rule_if(f, SYS_prlimit64, get_only, ARRAY_LEN(get_only));
+	/*
+	 * Threads, where there are some. The filter cannot see clone3()'s flags; hearing
+	 * that it does not exist, the C library takes clone().
+	 */
+	if ((role & Q) != 0)
+		rule_if(f, SYS_clone, &thread, 1);
+	else
+		rule(f, SYS_clone, SECCOMP_RET_KILL_PROCESS);
+	rule(f, SYS_clone3,
+	     (role & Q) != 0 ? SECCOMP_RET_ERRNO | ENOSYS : SECCOMP_RET_KILL_PROCESS);
+}
+
+static void
+add_sockets(struct filter *f, unsigned role)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		n += (families[i].roles & role) != 0;
+	if (n == 0) {
+		rule(f, SYS_socket, SECCOMP_RET_KILL_PROCESS);
+		return;
+	}
+	op(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 2 * n + 2);
+	load(f, offsetof(struct seccomp_data, args));
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		if ((families[i].roles & role) == 0)
 			continue;
-		any = true;
-		error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-		                         SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i].family, 0));
+		op(f, BPF_JMP | BPF_JEQ | BPF_K, families[i].family, 0, 1);
+		end(f, SECCOMP_RET_ALLOW);
 	}
-	if (!any)
-		error = seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(socket), 0);
-	return error;
-}
-
-/* libseccomp gives names that this architecture lacks a negative number; a rule for such a call is none. */
-static int
-add_named(scmp_filter_ctx f, uint32_t action, const char *name)
-{
-	int number = seccomp_syscall_resolve_name(name);
-
-	return number < 0 ? 0 : seccomp_rule_add(f, action, number, 0);
-}
-
-static int
-add_lists(scmp_filter_ctx f, unsigned role)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(allowed) && error == 0; i++)
-		if ((allowed[i].roles & role) != 0)
-			error = add_named(f, SCMP_ACT_ALLOW, allowed[i].name);
-	for (size_t i = 0; i < ARRAY_LEN(deadly) && error == 0; i++)
-		error = add_named(f, SCMP_ACT_KILL_PROCESS, deadly[i]);
-	return error;
+	end(f, SECCOMP_RET_ERRNO | EPERM);
 }
 
 /*
- * A library without one of these loads the filter all the same: a tree of comparisons
- * instead of a list, lines in the kernel's log, and no detours round speculation, which
- * older kernels make for every filtered process and which no code of strangers runs here for.
+ * Lines in the kernel's log, and no detours round speculation, which older kernels make for every
+ * filtered process and which no code of strangers runs here for. Kernels that know neither get none.
  */
-static void
-set_options(scmp_filter_ctx f)
+static int
+enter(struct filter *f)
 {
-	(void)seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	(void)seccomp_attr_set(f, SCMP_FLTATR_CTL_LOG, 1);
-	(void)seccomp_attr_set(f, SCMP_FLTATR_CTL_SSB, 1);
-	(void)seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	struct sock_fprog program = {f->n, f->code};
+
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+	            SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return errno;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? 0 : errno;
 }
 
 int
 syscalls_enter(enum role_id id)
 {
-	unsigned        role = 1u << id;
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int             error;
+	unsigned      role = 1u << id;
+	struct filter f;
 
-	if (f == NULL)
-		return ENOMEM;
-	set_options(f);
-	error = allow_memory(f);
-	if (error == 0)
-		error = allow_abort(f);
-	if (error == 0)
-		error = allow_limits(f);
-	if (error == 0)
-		error = allow_threads(f, role);
-	if (error == 0)
-		error = allow_sockets(f, role);
-	if (error == 0)
-		error = add_lists(f, role);
-	if (error == 0)
-		error = seccomp_load(f);
-	seccomp_release(f);
-	return -error;
+	f.n = 0;
+	f.over = false;
+	check_arch(&f);
+	for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
+		if ((allowed[i].roles & role) != 0)
+			rule(&f, allowed[i].number, SECCOMP_RET_ALLOW);
+	add_conditions(&f, role);
+	add_sockets(&f, role);
+	for (size_t i = 0; i < ARRAY_LEN(deadly); i++)
+		rule(&f, deadly[i], SECCOMP_RET_KILL_PROCESS);
+	end(&f, SECCOMP_RET_ERRNO | EPERM);
+	return f.over ? E2BIG : enter(&f);
 }
 
 #else

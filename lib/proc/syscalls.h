@@ -11,8 +11,8 @@
 #include "lib/proc/wire.h"
 
 /*
- * For the calling thread and what it starts, for good; needs no_new_privs. 0, or an errno
- * value: ENOSYS if this program was built without libseccomp.
+ * For the calling thread and what it starts, for good; needs no_new_privs. Takes no memory. 0, or
+ * an errno value: ENOSYS on an architecture whose calls are not known here, or what the kernel says.
  */
 int syscalls_enter(enum role_id role) MUST_USE;
 

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib/proc/sandbox.h"
+#include "lib/proc/syscalls.h"
 #include "lib/proc/traced.h"
 #include "lib/util/buf.h"
 #include "lib/util/log.h"
@@ -202,6 +203,29 @@ root_is_given_up(void **state)
 	}
 }
 
+/* A role that starts where memory is missing is confined all the same, or not there. */
+static void
+the_filter_takes_no_memory(void **state)
+{
+	pid_t pid;
+	int   status;
+
+	(void)state;
+	if (TRACED)
+		skip();
+	pid = fork();
+	if (pid == 0) {
+		const struct rlimit none = {0, 0};
+		int                 error = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+
+		_exit(setrlimit(RLIMIT_AS, &none) != 0 || error != 0 || malloc(1 << 20) != NULL
+		              ? CANNOT_TAKE_AWAY
+		              : syscalls_enter(ROLE_DELIVERY));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void
 an_unknown_account_is_named(void **state)
 {
@@ -314,6 +338,7 @@ main(void)
 		cmocka_unit_test(every_role_gives_up_what_it_does_not_need),
 		cmocka_unit_test(only_the_queue_may_start_a_thread),
 		cmocka_unit_test(root_is_given_up),
+		cmocka_unit_test(the_filter_takes_no_memory),
 		cmocka_unit_test(an_unknown_account_is_named),
 		cmocka_unit_test(what_the_kernel_lacks_is_told_in_one_line),
 	};
