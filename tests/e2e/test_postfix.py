@@ -51,7 +51,7 @@ def test_real_postfix_in_its_own_network():
             sent = [letter(body=b) for b in bodies]
             for message in sent:
                 w.postern.send(SENDER, ["b@a.example"], message, options=["BODY=8BITMIME"])
-            w.postern.wait_event("delivered", len(sent), 30)
+            w.postern.wait_event("delivered", len(sent))
             got = until(lambda: (m := postfix.messages()) and len(m) == len(sent) and m, "Postfix's mailbox")
             for stored in got:
                 wire = stored.replace(b"\n", b"\r\n")
