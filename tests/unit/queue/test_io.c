@@ -153,9 +153,11 @@ teardown(void **state)
 	return 0;
 }
 
+/* The next one, and not of something that is still on its way. */
 static void
-fail_next(enum kind k, int n)
+fail_next(struct rig *r, enum kind k, int n)
 {
+	rig_idle(r);
 	length[k] = n;
 	plan[k] = 0;
 }
@@ -167,8 +169,7 @@ a_failed_sync_is_never_ok(void **state)
 	struct rig *r = *state;
 
 	assert_int_equal(rig_put(r, 1, "a.example", 500), STORE_OK);
-	rig_idle(r);
-	fail_next(K_SYNC, 1);
+	fail_next(r, K_SYNC, 1);
 	assert_int_equal(rig_put(r, 2, "a.example", 500), STORE_UNKNOWN);
 	assert_int_equal(r->n_leases, 0);
 	assert_int_equal(r->state, STORE_OPEN);
@@ -184,7 +185,7 @@ a_failed_write_is_never_ok(void **state)
 {
 	struct rig *r = *state;
 
-	fail_next(K_WRITE, 1);
+	fail_next(r, K_WRITE, 1);
 	assert_int_equal(rig_put(r, 2, "a.example", 500), STORE_UNKNOWN);
 	assert_int_equal(rig_put(r, 3, "a.example", 500), STORE_OK);
 	rig_crash(r);
@@ -200,7 +201,7 @@ the_failed_file_is_not_used_again(void **state)
 	char        name[64];
 
 	rig_put(r, 1, "a.example", 500);
-	fail_next(K_SYNC, 1);
+	fail_next(r, K_SYNC, 1);
 	rig_put(r, 2, "a.example", 500);
 	rig_put(r, 3, "a.example", 500);
 	for (int i = 0;
@@ -221,7 +222,7 @@ states_of_a_failed_batch_are_written_again(void **state)
 
 	rig_put(r, 1, "a.example b.example", 500);
 	struct rig_lease b = r->leases[1];
-	fail_next(K_SYNC, 1);
+	fail_next(r, K_SYNC, 1);
 	assert_int_equal(
 		rig_settle(r, &r->leases[0], STORE_DEFER, time_wall_ms() + 100000, "451 later"),
 		STORE_OK);
@@ -250,7 +251,7 @@ moved_mail_that_is_done_stays_done(void **state)
 		rig_put_held(r, id++, "b.example", 200 * 1024);
 	rig_put(r, 2, "a.example", 500);
 	l = r->leases[0];
-	fail_next(K_SYNC, 1);
+	fail_next(r, K_SYNC, 1);
 	assert_int_equal(rig_put(r, 3, "a.example", 500), STORE_UNKNOWN);
 	rig_put_held(r, 4, "a.example", 500);
 	rig_turn(r, 300);
@@ -277,7 +278,7 @@ what_heals_is_counted_once(void **state)
 	rig_open(r);
 	rig_put(r, 1, "a.example b.example c.example", 500);
 	memcpy(parts, r->leases, sizeof parts);
-	fail_next(K_READ, 1);
+	fail_next(r, K_READ, 1);
 	assert_int_equal(rig_settle(r, &parts[0], STORE_DONE, 0, "250 ok"), STORE_BAD);
 	assert_int_equal(rig_act(r, &(struct store_filter){0}, ACT_RELEASE), STORE_OK);
 	rig_turn(r, 100);
@@ -295,7 +296,7 @@ a_second_failure_stops_intake(void **state)
 	struct rig *r = *state;
 
 	rig_put(r, 1, "a.example", 500);
-	fail_next(K_SYNC, 1000);
+	fail_next(r, K_SYNC, 1000);
 	assert_int_equal(rig_put(r, 2, "a.example", 500), STORE_UNKNOWN);
 	for (int i = 0; i < 12000 && r->state != STORE_BROKEN; i++)
 		rig_turn(r, 10);
@@ -319,7 +320,7 @@ no_room_is_full_and_passes(void **state)
 	rig_turn(r, 100);
 	rig_idle(r); /* the next spare is made */
 	plan_errno = ENOSPC;
-	fail_next(K_ALLOCATE, 100000);
+	fail_next(r, K_ALLOCATE, 100000);
 	while (id < 200 && rig_put(r, id, "a.example", 200 * 1024) == STORE_OK) {
 		rig_settle(r, &r->leases[0], STORE_DEFER, time_wall_ms() + 100000, "451 later");
 		id++;
@@ -372,9 +373,9 @@ a_large_body_that_fails_is_never_ok(void **state)
 {
 	struct rig *r = *state;
 
-	fail_next(K_SYNC, 1);
+	fail_next(r, K_SYNC, 1);
 	assert_int_equal(rig_put_big(r, 1, "a.example", 600 * 1024), STORE_UNKNOWN);
-	fail_next(K_RENAME, 1);
+	fail_next(r, K_RENAME, 1);
 	assert_int_equal(rig_put_big(r, 2, "a.example", 600 * 1024), STORE_UNKNOWN);
 	rig_turn(r, 100);
 	rig_crash(r);
