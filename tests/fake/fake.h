@@ -68,6 +68,7 @@ struct fake_frame {
 	const void  *msg; /* struct of `id`, valid until fake_frame_drop() */
 	int          fd;  /* the frame's, or -1; closed by fake_frame_drop() */
 	enum role_id to;
+	unsigned     channel; /* its number: the first that was opened on this loop is 0 */
 };
 
 const struct fake_frame *fake_frame(struct loop *l); /* the oldest; NULL: none */
@@ -78,6 +79,9 @@ void                     fake_frame_drop(struct loop *l);
  * sent to last, else the oldest). False if there is none that may get it.
  */
 bool fake_message(struct loop *l, enum wire_id id, const void *msg, int fd) MUST_USE;
+/* The same on a certain channel; false also if that has ended, or no such message comes on it. */
+int  fake_channel(const struct loop *l, enum role_id peer, size_t nth); /* of those that live; -1: there is none */
+bool fake_message_on(struct loop *l, unsigned channel, enum wire_id id, const void *msg, int fd) MUST_USE;
 bool fake_gone(struct loop *l, enum role_id peer) MUST_USE; /* that role dies */
 void fake_clog(struct loop *l, enum role_id peer, size_t unsent); /* what channel_unsent() says */
 

@@ -11,6 +11,7 @@ struct channel {
 	enum role_id                me, peer;
 	const struct channel_hooks *hooks;
 	void                       *arg;
+	unsigned                    number;
 	size_t                      unsent;
 	uint64_t                    last_send; /* 0: none yet */
 	bool                        broken;
@@ -24,6 +25,7 @@ struct frame {
 	struct link  link;
 	enum wire_id id;
 	enum role_id to;
+	unsigned     channel;
 	struct buf   payload;
 	int          fd;
 	_Alignas(max_align_t) char msg[WIRE_STRUCT_MAX];
@@ -97,6 +99,7 @@ channel_open(struct loop *l, int fd, enum role_id me, enum role_id peer,
 	c->peer = peer;
 	c->hooks = hooks;
 	c->arg = arg;
+	c->number = l->channels_made++;
 	c->turn = (struct deferred){.fn = turn, .arg = c};
 	list_init(&c->inbox);
 	list_push(&l->channels, &c->link);
@@ -130,6 +133,7 @@ channel_send(struct channel *c, enum wire_id id, const void *msg, int fd)
 	}
 	f = frame_create(id, msg, fd);
 	f->to = c->peer;
+	f->channel = c->number;
 	c->last_send = ++c->loop->sends;
 	list_push(&c->loop->frames, &f->link);
 }
@@ -158,7 +162,7 @@ fake_frame(struct loop *l)
 	if (first == NULL)
 		return NULL;
 	f = CONTAINER(first, struct frame, link);
-	l->shown = (struct fake_frame){.id = f->id, .msg = f->msg, .fd = f->fd, .to = f->to};
+	l->shown = (struct fake_frame){.id = f->id, .msg = f->msg, .fd = f->fd, .to = f->to, .channel = f->channel};
 	return &l->shown;
 }
 
@@ -187,19 +191,45 @@ find(struct loop *l, enum wire_id id)
 	return best;
 }
 
-bool
-fake_message(struct loop *l, enum wire_id id, const void *msg, int fd)
+static bool
+hand_over(struct channel *c, enum wire_id id, const void *msg, int fd)
 {
-	struct channel *c = find(l, id);
-
 	if (c == NULL) {
 		if (fd >= 0)
 			close(fd);
 		return false;
 	}
 	list_push(&c->inbox, &frame_create(id, msg, fd)->link);
-	loop_defer(l, &c->turn);
+	loop_defer(c->loop, &c->turn);
 	return true;
+}
+
+bool
+fake_message(struct loop *l, enum wire_id id, const void *msg, int fd)
+{
+	return hand_over(find(l, id), id, msg, fd);
+}
+
+int
+fake_channel(const struct loop *l, enum role_id peer, size_t nth)
+{
+	struct channel *c;
+
+	LIST_EACH(&l->channels, c, struct channel, link)
+		if (c->peer == peer && !c->broken && nth-- == 0)
+			return (int)c->number;
+	return -1;
+}
+
+bool
+fake_message_on(struct loop *l, unsigned channel, enum wire_id id, const void *msg, int fd)
+{
+	struct channel *c, *found = NULL;
+
+	LIST_EACH(&l->channels, c, struct channel, link)
+		if (c->number == channel && !c->broken && wire_may_pass(id, c->peer, c->me))
+			found = c;
+	return hand_over(found, id, msg, fd);
 }
 
 static struct channel *

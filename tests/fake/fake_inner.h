@@ -24,6 +24,7 @@ struct loop {
 	size_t             peer_count;
 	struct addr        peer, local; /* of accepted streams */
 	struct list        channels;
+	unsigned           channels_made;
 	struct list        frames;
 	struct fake_frame  shown; /* what fake_frame() returned */
 	uint64_t           sends;

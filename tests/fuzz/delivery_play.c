@@ -133,10 +133,10 @@ answer(struct loop *l, const struct fake_frame *f)
 }
 
 static void
-act(struct loop *l, unsigned what, struct str *rest)
+act(struct role *r, unsigned what, struct str *rest)
 {
 	if (what == 'l')
-		lease(l, take_octet(rest));
+		lease(r->loop, take_octet(rest));
 }
 
 const struct play delivery_play = {

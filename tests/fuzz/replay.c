@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * replay - a fuzz target as a unit test: its corpus, and changed copies of it.
+ * replay - a fuzz target as a unit test: its corpus, and COPIES changed copies in all.
  *
- * The changes are the same in each run. libFuzzer looks further; this guards what
+ * The changes to a file are the same in each run. libFuzzer looks further; this guards what
  * has been found, under any compiler.
  */
 #include <dirent.h>
@@ -97,28 +97,43 @@ read_file(struct buf *b, const char *folder, const char *name)
 	return true;
 }
 
+static int
+is_seed(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* Which file it was must be known when the program has ended in it. */
+static void
+play_file(struct buf *seed, const char *folder, const char *name, uint64_t copies)
+{
+	if (!read_file(seed, folder, name))
+		return;
+	printf("# %s\n", name);
+	fflush(stdout);
+	play(buf_str(seed));
+	play_changed(buf_str(seed), copies);
+}
+
 int
 main(int argc, char **argv)
 {
-	DIR           *folder = argc == 3 ? opendir(argv[1]) : NULL;
-	struct buf     seed = BUF(FILE_MAX);
-	struct dirent *entry;
-	uint64_t       copies;
-	int            n = 0;
+	struct dirent **files;
+	struct buf      seed = BUF(FILE_MAX);
+	uint64_t        copies;
+	int             n = argc == 3 ? scandir(argv[1], &files, is_seed, alphasort) : -1;
 
-	if (folder == NULL || !str_number(str_of(argv[2]), 1000000, &copies)) {
+	if (n <= 0 || !str_number(str_of(argv[2]), 1000000, &copies)) {
 		fprintf(stderr, "usage: %s CORPUS COPIES\n", argv[0]);
 		return 2;
 	}
 	play(STR(""));
-	while ((entry = readdir(folder)) != NULL)
-		if (entry->d_name[0] != '.' && read_file(&seed, argv[1], entry->d_name)) {
-			play(buf_str(&seed));
-			play_changed(buf_str(&seed), copies);
-			printf("ok %d - %s and what is like it\n", ++n, entry->d_name);
-		}
-	printf("1..%d\n", n);
-	closedir(folder);
+	for (int i = 0; i < n; i++) {
+		play_file(&seed, argv[1], files[i]->d_name, copies / (unsigned)n + 1);
+		free(files[i]);
+	}
+	printf("ok 1 - %d files and what is like them\n1..1\n", n);
+	free(files);
 	buf_free(&seed);
 	return 0;
 }

@@ -137,10 +137,10 @@ check_replies(struct str said)
 }
 
 static void
-begin(struct loop *l)
+begin(struct role *r)
 {
 	doors.messages = 0;
-	introduce(l);
+	introduce(r->loop);
 }
 
 static void
@@ -151,12 +151,12 @@ end(struct loop *l)
 }
 
 static void
-act(struct loop *l, unsigned what, struct str *rest)
+act(struct role *r, unsigned what, struct str *rest)
 {
 	if (what == 'n')
-		come_in(l, take_octet(rest));
+		come_in(r->loop, take_octet(rest));
 	else if (what == 'i')
-		introduce(l);
+		introduce(r->loop);
 }
 
 static int

@@ -2,56 +2,43 @@
 #include "tests/fuzz/stage.h"
 
 #include "lib/net/loop.h"
-#include "lib/proc/config.h"
-#include "lib/proc/role.h"
+#include "tests/fuzz/role.h"
 
 enum { ACTS_MAX = 2000, ANSWERS_MAX = 500, WAIT_MAX = 22, END_MS = 30 * 60 * 1000, PIECE_MAX = 4000 };
 
-struct role {
-	enum role_id             id;
-	const struct play       *play;
-	struct str               in;
-	const struct role_hooks *hooks;
-	void                    *self;
-	struct loop             *loop;
-	unsigned                 peer;
-	bool                     done;
+struct stage {
+	struct role        role;
+	const struct play *play;
+	struct str         in;
+	unsigned           peer;
+	unsigned           speaker; /* 0: who is expected to speak; else the channel of that number, from 1 */
 };
 
-/* role_run() has no argument for it. */
-static struct role on_stage;
+/* stage_give() has no argument for it. */
+static struct stage on_stage;
 
-static void
-give_config(struct role *r)
-{
-	static uint32_t generation;
-	struct config  *c = config_read(str_of(r->play->config), ++generation);
-
-	must(c != NULL);
-	r->hooks->config(r->self, c);
-}
+static const struct {
+	enum role_id who, of;
+} neighbours[16] = {
+	{ROLE_QUEUE, ROLE_SMTPD},    {ROLE_AUTH, ROLE_SMTPD},      {ROLE_SMTPD, ROLE_AUTH},
+	{ROLE_SMTPD, ROLE_QUEUE},    {ROLE_DELIVERY, ROLE_QUEUE},  {ROLE_QUEUE, ROLE_DELIVERY},
+	{ROLE_KEYD, ROLE_DELIVERY},  {ROLE_DELIVERY, ROLE_KEYD},   {ROLE_SMTPD, ROLE_KEYD},
+};
 
 static void
 give_neighbour(struct role *r, unsigned which)
 {
-	static const struct {
-		enum role_id who, of;
-	} rows[] = {
-		{ROLE_QUEUE, ROLE_SMTPD},    {ROLE_AUTH, ROLE_SMTPD},      {ROLE_SMTPD, ROLE_AUTH},
-		{ROLE_SMTPD, ROLE_QUEUE},    {ROLE_DELIVERY, ROLE_QUEUE},  {ROLE_QUEUE, ROLE_DELIVERY},
-		{ROLE_KEYD, ROLE_DELIVERY},  {ROLE_DELIVERY, ROLE_KEYD},
-	};
-	const size_t n = ARRAY_LEN(rows);
+	const size_t n = ARRAY_LEN(neighbours);
 
 	for (size_t i = 0; i < n; i++) {
-		size_t at = (i + which % 8) % n;
+		size_t at = (i + which % n) % n;
 
-		if (rows[at].of != r->id)
+		if (neighbours[at].of != r->id)
 			continue;
 		if (which >= 128)
-			(void)!fake_gone(r->loop, rows[at].who);
+			(void)!fake_gone(r->loop, neighbours[at].who);
 		fake_run(r->loop);
-		r->hooks->peer(r->self, rows[at].who, which >> 3 & 3, -1);
+		r->hooks->peer(r->self, neighbours[at].who, which >> 4 & 3, -1);
 		return;
 	}
 }
@@ -69,47 +56,51 @@ may_come(const struct role *r, enum wire_id id)
 void
 stage_give(struct loop *l, enum wire_id id, const void *msg, int fd)
 {
-	(void)!fake_message(l, id, msg, fd);
+	if (on_stage.speaker > 0)
+		(void)!fake_message_on(l, on_stage.speaker - 1, id, msg, fd);
+	else
+		(void)!fake_message(l, id, msg, fd);
 }
 
 static void
-give_frame(struct role *r, unsigned which)
+give_frame(struct stage *s, unsigned which)
 {
 	_Alignas(max_align_t) unsigned char msg[WIRE_STRUCT_MAX];
 
 	enum wire_id ids[WIRE_COUNT];
 	size_t       n = 0;
-	struct str   payload = take_piece(&r->in);
+	struct str   payload = take_piece(&s->in);
 
 	for (enum wire_id id = WIRE_NONE + 1; id < WIRE_COUNT; id++)
-		if (may_come(r, id))
+		if (may_come(&s->role, id))
 			ids[n++] = id;
 	if (wire_decode(ids[which % n], payload, msg))
-		stage_give(r->loop, ids[which % n], msg, -1);
+		stage_give(s->role.loop, ids[which % n], msg, -1);
 }
 
 static void
-answer_all(struct role *r)
+answer_all(const struct stage *s)
 {
+	struct loop             *l = s->role.loop;
 	const struct fake_frame *f;
 
-	for (int i = 0; i < ANSWERS_MAX && (f = fake_frame(r->loop)) != NULL; i++) {
-		if (r->play->answer != NULL)
-			r->play->answer(r->loop, f);
-		fake_frame_drop(r->loop);
-		fake_run(r->loop);
+	for (int i = 0; i < ANSWERS_MAX && (f = fake_frame(l)) != NULL; i++) {
+		if (s->play->answer != NULL)
+			s->play->answer(l, f);
+		fake_frame_drop(l);
+		fake_run(l);
 	}
 }
 
 static void
-lose_frame(struct role *r)
+lose_frame(struct loop *l)
 {
-	if (fake_frame(r->loop) != NULL)
-		fake_frame_drop(r->loop);
+	if (fake_frame(l) != NULL)
+		fake_frame_drop(l);
 }
 
 static void
-ask_figures(struct role *r)
+ask_figures(const struct role *r)
 {
 	struct buf rows = BUF(64 * 1024);
 
@@ -121,15 +112,16 @@ ask_figures(struct role *r)
 
 /* False: that is no act of a peer. */
 static bool
-act_peer(struct role *r, unsigned what)
+act_peer(struct stage *s, unsigned what)
 {
-	size_t            n = fake_peers(r->loop);
-	struct fake_peer *p = n > 0 ? fake_peer_at(r->loop, n - 1 - r->peer % n) : NULL;
+	struct loop      *l = s->role.loop;
+	size_t            n = fake_peers(l);
+	struct fake_peer *p = n > 0 ? fake_peer_at(l, n - 1 - s->peer % n) : NULL;
 
 	if (what >= '0' && what <= '9')
-		r->peer = what - '0';
+		s->peer = what - '0';
 	else if (what == '>' && p != NULL)
-		fake_send(p, take_piece(&r->in));
+		fake_send(p, take_piece(&s->in));
 	else if (what == 'o' && p != NULL && fake_is_connecting(p))
 		fake_connect(p);
 	else if (what == 'e' && p != NULL)
@@ -137,7 +129,7 @@ act_peer(struct role *r, unsigned what)
 	else if (what == 'k' && p != NULL)
 		fake_fail(p, "reset");
 	else if (what == 'z' && p != NULL)
-		fake_stall(p, (take_octet(&r->in) & 1) != 0);
+		fake_stall(p, (take_octet(&s->in) & 1) != 0);
 	else if (what == 't' && p != NULL && fake_tls(p) == FAKE_TLS_ASKED)
 		fake_secure(p, &(struct tls_info){.version = "TLSv1.3", .cipher = "TLS_AES_128_GCM_SHA256", .bits = 128});
 	else
@@ -146,34 +138,38 @@ act_peer(struct role *r, unsigned what)
 }
 
 static void
-act(struct role *r, unsigned code)
+act(struct stage *s, unsigned code)
 {
-	unsigned what = code & 127;
+	struct role *r = &s->role;
+	unsigned     what = code & 127;
 
 	switch (what) {
 	case '!':
-		answer_all(r);
+		answer_all(s);
 		break;
 	case '?':
-		lose_frame(r);
+		lose_frame(r->loop);
+		break;
+	case '#':
+		s->speaker = take_octet(&s->in);
 		break;
 	case 'x':
-		give_neighbour(r, take_octet(&r->in));
+		give_neighbour(r, take_octet(&s->in));
 		break;
 	case 'w':
-		fake_wait(r->loop, (int64_t)1 << take_octet(&r->in) % WAIT_MAX);
+		fake_wait(r->loop, (int64_t)1 << take_octet(&s->in) % WAIT_MAX);
 		break;
 	case 'c':
-		give_config(r);
+		role_configure(r);
 		break;
 	case 's':
 		ask_figures(r);
 		break;
 	default:
 		if (what < 32)
-			give_frame(r, what);
-		else if (!act_peer(r, what) && r->play->act != NULL)
-			r->play->act(r->loop, what, &r->in);
+			give_frame(s, what);
+		else if (!act_peer(s, what) && s->play->act != NULL)
+			s->play->act(r, what, &s->in);
 	}
 	if (code == what) /* else several things happen at once */
 		fake_run(r->loop);
@@ -193,71 +189,28 @@ finish(struct role *r)
 	must(r->done || r->hooks->drain == NULL);
 }
 
-int
-role_run(enum role_id id, unsigned index UNUSED, const struct role_hooks *hooks, void *self)
+static void
+live(struct role *r)
 {
-	struct role *r = &on_stage;
-	struct buf   why = BUF(4096);
+	struct stage      *s = CONTAINER(r, struct stage, role);
+	const struct play *p = s->play;
 
-	r->id = id;
-	r->hooks = hooks;
-	r->self = self;
-	must(hooks->start == NULL || hooks->start(self, r, &why));
-	give_config(r);
-	for (unsigned i = 0; i < 8; i++)
-		give_neighbour(r, i);
-	for (unsigned i = 0; i < r->play->listeners; i++)
-		hooks->listener(self, i, -1);
-	hooks->go(self);
-	if (r->play->begin != NULL)
-		r->play->begin(r->loop);
+	for (size_t i = 0; i < ARRAY_LEN(neighbours); i++)
+		if (neighbours[i].of == r->id)
+			r->hooks->peer(r->self, neighbours[i].who, 0, -1);
+	for (unsigned i = 0; i < p->listeners; i++)
+		r->hooks->listener(r->self, i, -1);
+	if (p->spool != NULL)
+		r->hooks->spool(r->self, p->spool());
+	r->hooks->go(r->self);
+	if (p->begin != NULL)
+		p->begin(r);
 	fake_run(r->loop);
-	for (int i = 0; i < ACTS_MAX && r->in.n > 0 && !r->done; i++)
-		act(r, take_octet(&r->in));
-	if (r->play->end != NULL)
-		r->play->end(r->loop);
+	for (int i = 0; i < ACTS_MAX && s->in.n > 0 && !r->done; i++)
+		act(s, take_octet(&s->in));
+	if (p->end != NULL)
+		p->end(r->loop);
 	finish(r);
-	buf_free(&why);
-	return 0;
-}
-
-struct loop *
-role_loop(struct role *r)
-{
-	return r->loop;
-}
-
-unsigned
-role_index(const struct role *r UNUSED)
-{
-	return 0;
-}
-
-void
-role_ready(struct role *r UNUSED)
-{
-}
-
-void
-role_done(struct role *r)
-{
-	r->done = true;
-}
-
-/* The supervisor would bring a new channel: that is an act. */
-void
-role_lost(enum role_id who UNUSED, unsigned index UNUSED)
-{
-}
-
-void
-role_tell(struct role *r UNUSED, enum wire_id id UNUSED, const void *msg UNUSED)
-{
-}
-
-void
-role_trouble(struct role *r UNUSED, const char *what UNUSED)
-{
 }
 
 void
@@ -279,8 +232,12 @@ stage_add_octets(struct buf *acts, struct str octets, size_t step)
 void
 stage_play(const struct play *p, struct str in)
 {
+	struct loop *l = loop_create();
+
 	hush();
-	on_stage = (struct role){.play = p, .in = in, .loop = loop_create()};
-	(void)p->role_main(0);
-	loop_destroy(on_stage.loop);
+	on_stage = (struct stage){.role = {.loop = l, .config = p->config, .life = live}, .play = p, .in = in};
+	role_play(&on_stage.role, p->role_main);
+	if (p->after != NULL)
+		p->after(l);
+	loop_destroy(l);
 }

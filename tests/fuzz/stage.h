@@ -2,7 +2,7 @@
 /*
  * stage - a whole role, played at by hostile neighbours.
  *
- * stage.c stands in for lib/proc/role.c, and tests/fake for the network: the role's own main
+ * role.c stands in for lib/proc/role.c, and tests/fake for the network: the role's own main
  * function runs with its real hooks, the input is what the other roles, the peers and the clock do. Whatever
  * that is, the role must come to its end by itself when it is drained.
  *
@@ -11,6 +11,7 @@
  *     0..   a frame: which of those that may come (an octet), its payload (a piece, fuzz.h), once decoded
  *     '!'   all frames of the role get a good answer, if the play has one, else they are dropped
  *     '?'   the oldest is lost
+ *     '#'   frames come from one channel of several (an octet: from 1, in the order of opening; 0: from the last one spoken to)
  *     'x'   a neighbour dies (an octet: which) and comes back, or a second one comes while the first lives
  *     'w'   time passes: 2^n ms
  *     'c'   the same configuration once more
@@ -27,18 +28,19 @@
 
 #include "tests/fake/fake.h"
 #include "tests/fuzz/fuzz.h"
-
-struct config;
+#include "tests/fuzz/role.h"
 
 struct play {
 	int (*role_main)(unsigned index);
 	const char *config; /* as config_render() writes it */
 	unsigned    listeners; /* smtpd's */
-	/* All may be NULL. `answer`: the frame is dropped afterwards. */
-	void (*begin)(struct loop *l);
+	/* All may be NULL. `answer`: the frame is dropped afterwards. `after`: the role has ended. */
+	int (*spool)(void); /* a descriptor of the directory */
+	void (*begin)(struct role *r);
 	void (*answer)(struct loop *l, const struct fake_frame *f);
-	void (*act)(struct loop *l, unsigned act, struct str *rest);
+	void (*act)(struct role *r, unsigned act, struct str *rest);
 	void (*end)(struct loop *l);
+	void (*after)(struct loop *l);
 };
 
 void stage_play(const struct play *p, struct str in);
