@@ -118,6 +118,7 @@ moved(struct disk *d, struct block *b, int error)
 		m->flags &= ~(uint32_t)MSG_MOVING;
 		m->flags |= MSG_MOVED;
 		m->meta_len = b->r.env_len + b->r.parts_len;
+		m->size = b->r.body_len;
 		for (uint32_t i = 0; i < m->n_parts; i++)
 			m->parts[i].state_seq = 0;
 		msg_place(d, m, g, b->off);
@@ -201,7 +202,8 @@ append_move(struct disk *d, struct msg *m, const struct loaded *from)
 		b->r.body_sum = from->r.body_sum;
 	}
 	to = b->data + RECORD_HEAD;
-	memcpy(to, from->envelope.p, from->envelope.n);
+	if (from->envelope.n > 0)
+		memcpy(to, from->envelope.p, from->envelope.n);
 	if (parts.n > 0)
 		memcpy(to + from->envelope.n, parts.p, parts.n);
 	if (from->body.n > 0)
@@ -333,6 +335,68 @@ move_some(struct disk *d)
 	return true;
 }
 
+/*
+ * A live message whose record was not met: its header is not what was written, the disk does
+ * not give it back, or somebody took the segment away. What can be read of it moves, as damaged;
+ * otherwise one such message would keep this segment, and with it all younger ones, for ever.
+ */
+static void
+append_ruin(struct disk *d, struct msg *m)
+{
+	bool          big = (m->flags & MSG_BIG) != 0;
+	size_t        n = (size_t)m->meta_len + (big ? 0 : m->size);
+	struct loaded l = {.data = mem_array(1, n + 1)};
+	struct str    meta = STR_NONE;
+	ptrdiff_t     parts;
+
+	msg_damage(d, m, "its record cannot be found where it was written");
+	l.r.flags = (big ? RECORD_BIG | RECORD_SPOILED_META
+	                 : RECORD_SPOILED_META | RECORD_SPOILED_BODY) |
+	            ((m->flags & MSG_DERIVED) != 0 ? RECORD_DERIVED : 0u);
+	if (segment_read(&d->segments, d->reclaim.from, m->off + RECORD_HEAD, l.data, n)) {
+		meta = (struct str){(const char *)l.data, m->meta_len};
+		l.body = (struct str){meta.p + meta.n, n - m->meta_len};
+	}
+	/* Only the header told where the envelope ends; part lines begin like nothing in it. */
+	parts = str_find_str(meta, STR("\npart: 0 "));
+	l.envelope = str_sub(meta, 0, parts < 0 ? meta.n : (size_t)parts + 1);
+	l.parts = str_skip(meta, l.envelope.n);
+	append_move(d, m, &l);
+	d->reclaim.bytes += RECORD_HEAD + n;
+	free(l.data);
+}
+
+struct rescue {
+	struct disk *d;
+	bool         later; /* one of them cannot be moved now */
+};
+
+static void
+rescue_one(void *arg, void *msg)
+{
+	struct rescue        *s = arg;
+	struct msg           *m = msg;
+	const struct reclaim *r = &s->d->reclaim;
+
+	if (m->seq != r->from->seq || (m->flags & MSG_PLACED) == 0)
+		return;
+	if (!may_move(m) || r->bytes >= enough(s->d))
+		s->later = true;
+	else
+		append_ruin(s->d, m);
+}
+
+/* At the end of the segment; false: come back later. */
+static bool
+rescue(struct disk *d)
+{
+	struct rescue s = {.d = d};
+
+	if (d->reclaim.from->n_live > 0)
+		order_each(&d->index.msgs, rescue_one, &s);
+	return !s.later || d->reclaim.moving > 0;
+}
+
 static void
 step(void *arg)
 {
@@ -348,8 +412,9 @@ step(void *arg)
 	if (r->at + RECORD_HEAD <= r->from->used) {
 		if (r->moving == 0 || r->bytes < enough(d))
 			loop_defer(d->loop, &r->step);
+	} else if (r->moving == 0 && !rescue(d)) {
+		timer_set(r->again, AGAIN_MS);
 	} else if (r->moving == 0) {
-		/* Whatever still claims to live here could not be found: it is damaged and keeps the segment. */
 		release(r);
 		reclaim_check(d);
 	}

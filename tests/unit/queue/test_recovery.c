@@ -201,6 +201,15 @@ a_flipped_body_is_held(void **state)
 	assert_int_equal(rig_messages(r), 2);
 }
 
+static void
+in_spool(const struct rig *r, const char *command)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof cmd, "cd %s && %s", r->dir, command);
+	assert_int_equal(system(cmd), 0);
+}
+
 /* Changed at `at`, emptied into another segment, started anew, released: it must neither vanish nor be sent. */
 static void
 move_damaged(struct rig *r, long at, size_t n, bool hint)
@@ -234,6 +243,50 @@ move_damaged(struct rig *r, long at, size_t n, bool hint)
 	assert_true(strncmp(name, "00000001", 8) > 0);
 	assert_int_equal(rig_lease(r, "a.example", 10), 2);
 	assert_int_equal(r->leases[0].id + r->leases[1].id, 5);
+}
+
+/* A header that is none: only the hint knows of the message. It must not keep its segment, nor those behind it. */
+static void
+a_lost_header_does_not_keep_the_log(void **state)
+{
+	const struct store_filter damaged = {.status = STATUS_DAMAGED};
+	struct rig               *r = *state;
+	char                      name[64];
+
+	move_damaged(r, 0, 20, true);
+	rig_files(r, ".seg", name);
+	assert_true(strncmp(name, "00000001", 8) > 0);
+	assert_int_equal(rig_act(r, &damaged, ACT_DELETE), STORE_OK);
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(rig_messages(r), 2);
+	assert_int_equal(rig_list(r, &damaged), 0);
+}
+
+/* The same if somebody took the segment away: what its hint tells stays to be seen. */
+static void
+a_missing_segment_does_not_keep_the_log(void **state)
+{
+	const struct store_filter damaged = {.status = STATUS_DAMAGED};
+	struct rig               *r = *state;
+
+	for (uint64_t i = 1; i <= 3; i++)
+		rig_put(r, i, "a.example", 2000);
+	rig_close(r);
+	in_spool(r, "rm 00000001-*.seg");
+	r->slack_bytes = 1;
+	for (int life = 0; life < 2; life++) {
+		rig_open(r);
+		rig_put(r, 10 + (uint64_t)life, "b.example", 300);
+		rig_turn(r, 300);
+		rig_idle(r);
+		assert_int_equal(rig_list(r, &damaged), 3);
+		in_spool(r, "! ls 00000001-* 2>/dev/null");
+		rig_crash(r);
+	}
+	rig_open(r);
+	assert_int_equal(rig_act(r, &damaged, ACT_DELETE), STORE_OK);
+	assert_int_equal(rig_messages(r), 2);
 }
 
 static void
@@ -354,15 +407,6 @@ a_missing_segment_is_loud(void **state)
 	rig_open(r);
 	assert_true(n_damage >= 1);
 	assert_in_range(rig_messages(r), 30, 45);
-}
-
-static void
-in_spool(const struct rig *r, const char *command)
-{
-	char cmd[256];
-
-	snprintf(cmd, sizeof cmd, "cd %s && %s", r->dir, command);
-	assert_int_equal(system(cmd), 0);
 }
 
 /* The first and the last have a neighbour on one side only: their hints tell. */
@@ -674,6 +718,8 @@ main(void)
 		CASE(a_hole_in_acknowledged_mail_is_loud),
 		CASE(a_flipped_body_is_held),
 		CASE(what_is_damaged_stays_so_when_it_is_moved),
+		CASE(a_lost_header_does_not_keep_the_log),
+		CASE(a_missing_segment_does_not_keep_the_log),
 		CASE(a_damaged_body_stays_so_when_it_is_moved),
 		CASE(damage_found_by_moving_stays),
 		CASE(a_large_body_that_changed_is_held),
