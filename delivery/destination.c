@@ -78,17 +78,18 @@ lookup_key(const struct worker *w, struct str key)
 
 /* `setup` may be older than the worker's: a job keeps what it began with, in a destination of its own. */
 struct destination *
-destination_find(struct worker *w, struct setup *setup, struct str lane)
+destination_find(struct worker *w, struct setup *setup, struct str lane, bool only_ipv6)
 {
 	struct buf          key = BUF(2048);
 	struct route        route = route_find(setup->config, lane);
 	struct destination *d;
 
 	route_key(&key, &route);
-	buf_addf(&key, " %u", setup->config->generation);
+	buf_addf(&key, " %u%s", setup->config->generation, only_ipv6 ? " 6" : "");
 	d = lookup_key(w, buf_str(&key));
 	if (d == NULL)
 		d = create(w, setup, lane, buf_str(&key));
+	d->only_ipv6 = only_ipv6;
 	buf_free(&key);
 	list_remove(&w->resting, &d->rest);
 	return d;
@@ -255,6 +256,8 @@ may_use_ipv6(const struct destination *d)
 {
 	const struct config *c = d->setup->config;
 
+	if (d->only_ipv6)
+		return true;
 	return d->route.direct ? gates_ipv6(d->worker->gates, c) : c->outbound.ipv6 != IPV6_OFF;
 }
 
@@ -268,6 +271,7 @@ look_up(struct destination *d)
 		.port = d->route.port,
 		.direct = d->route.direct,
 		.ipv6 = may_use_ipv6(d),
+		.only_ipv6 = d->only_ipv6,
 		.private_mx = c->outbound.private_mx,
 		.own = d->setup->own,
 		.n_own = d->setup->n_own,

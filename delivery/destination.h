@@ -28,6 +28,7 @@ struct destination {
 	struct buf       key;
 	struct buf       lane;    /* what `route` borrows from */
 	struct route     route;
+	bool             only_ipv6; /* for mail that a gate keeps from our IPv4 address */
 	bool             retired; /* of an old configuration: takes no new jobs */
 
 	struct mx       *lookup;
@@ -48,7 +49,8 @@ struct destination {
 	struct buf       failed_name;
 };
 
-struct destination *destination_find(struct worker *w, struct setup *setup, struct str lane);
+struct destination *destination_find(struct worker *w, struct setup *setup, struct str lane,
+                                     bool only_ipv6);
 
 void        destination_add(struct destination *d, struct job *j);
 void        destination_remove(struct destination *d, struct job *j); /* from the line */

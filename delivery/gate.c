@@ -11,16 +11,19 @@
 
 enum { TEXT_MAX = 512, FAILING_MAX = 4096 };
 
+/* SPF for our IPv6 address does not pass, which is more than to fail: nobody has to send over IPv6. */
+enum check { CHECK_DKIM_FAILS, CHECK_SPF4_FAILS, CHECK_SPF6_NOT_PASSED };
+
 /* A domain for which something fails, from one source of the doctor's lines. */
 struct failing {
 	struct link link;
-	bool        spf; /* otherwise DKIM */
+	enum check  check;
 	char       *domain;
 };
 
 struct gates {
 	bool        examined;
-	bool        ptr4_fails, ipv6_good, ipv6_fails;
+	bool        ptr4_fails, ptr6_good, ipv6_good, ipv6_fails;
 	struct list failing;
 	uint64_t    text; /* hash of what was taken last */
 };
@@ -45,7 +48,7 @@ forget(struct gates *g)
 		free(f->domain);
 		free(f);
 	}
-	g->examined = g->ptr4_fails = g->ipv6_good = g->ipv6_fails = false;
+	g->examined = g->ptr4_fails = g->ptr6_good = g->ipv6_good = g->ipv6_fails = false;
 }
 
 void
@@ -58,21 +61,21 @@ gates_destroy(struct gates *g)
 }
 
 static void
-add_failing(struct gates *g, bool spf, struct str domain)
+add_failing(struct gates *g, enum check check, struct str domain)
 {
 	struct failing *f;
 
 	if (g->failing.n >= FAILING_MAX)
 		return;
 	f = mem_zero(sizeof *f);
-	f->spf = spf;
+	f->check = check;
 	f->domain = str_dup(domain);
 	list_push(&g->failing, &f->link);
 }
 
 /* What one text says of IPv6: its PTR must have passed, and SPF of each domain. */
 struct ipv6 {
-	bool ptr, not_spf, fails;
+	bool ptr, not_ptr, not_spf, fails;
 };
 
 static void
@@ -86,24 +89,27 @@ take_line(struct gates *g, struct ipv6 *six, struct str line)
 		g->ptr4_fails = g->ptr4_fails ||
 		                (str_eq(first, STR("4")) && str_eq(second, STR("fail")));
 		six->ptr = six->ptr || (str_eq(first, STR("6")) && str_eq(second, STR("pass")));
+		six->not_ptr = six->not_ptr || (str_eq(first, STR("6")) && !str_eq(second, STR("pass")));
 		six->fails = six->fails || (str_eq(first, STR("6")) && str_eq(second, STR("fail")));
 	} else if (str_eq(kind, STR("spf"))) {
 		struct str status = str_word(&line);
 
 		if (str_eq(first, STR("4")) && str_eq(status, STR("fail")))
-			add_failing(g, true, second);
+			add_failing(g, CHECK_SPF4_FAILS, second);
+		if (str_eq(first, STR("6")) && !str_eq(status, STR("pass")))
+			add_failing(g, CHECK_SPF6_NOT_PASSED, second);
 		six->not_spf = six->not_spf ||
 		               (str_eq(first, STR("6")) && !str_eq(status, STR("pass")));
 		six->fails = six->fails || (str_eq(first, STR("6")) && str_eq(status, STR("fail")));
 	} else if (str_eq(kind, STR("dkim")) && str_eq(second, STR("fail"))) {
-		add_failing(g, false, first);
+		add_failing(g, CHECK_DKIM_FAILS, first);
 	}
 }
 
 bool
 gates_take(struct gates *g, struct str rows, struct published *p)
 {
-	struct ipv6 six = {false, false, false};
+	struct ipv6 six = {false, false, false, false};
 	struct str  line;
 	uint64_t    text = hash_str(rows);
 	bool        news = text != g->text;
@@ -117,6 +123,7 @@ gates_take(struct gates *g, struct str rows, struct published *p)
 		else
 			take_line(g, &six, line);
 	}
+	g->ptr6_good = six.ptr && !six.not_ptr;
 	g->ipv6_good = six.ptr && !six.not_spf;
 	g->ipv6_fails = six.fails;
 	return news;
@@ -133,12 +140,12 @@ gates_ipv6(const struct gates *g, const struct config *c)
 }
 
 static bool
-fails(const struct gates *g, bool spf, struct str domain)
+fails(const struct gates *g, enum check check, struct str domain)
 {
 	struct failing *f;
 
 	LIST_EACH(&g->failing, f, struct failing, link)
-		if (f->spf == spf && str_eq(str_of(f->domain), domain))
+		if (f->check == check && str_eq(str_of(f->domain), domain))
 			return true;
 	return false;
 }
@@ -169,29 +176,48 @@ domain_of(struct str address)
 	return str_skip(address, n);
 }
 
-/* A smarthost's address counts instead of ours; a signature is ours wherever it goes. */
-static enum gate_way
-enforce(const struct gates *g, const struct envelope *env, const struct route *route,
-        struct str signer, struct gate_pass *pass)
-{
-	static const char end[] = "; `postern doctor` tells how to repair it (preflight enforce)";
-	struct str        sender = domain_of(env->from);
+static const char end[] = "; `postern doctor` tells how to repair it (preflight enforce)";
 
-	if (!g->examined) {
-		buf_addz(&pass->text, "held: the checks of `preflight enforce` have not run yet");
-		return hold(pass, 7, 0);
+/* Our IPv4 address fails; all is well with the IPv6 address, if there is one. */
+static bool
+ipv6_passes(const struct gates *g, const struct config *c, struct str sender)
+{
+	return c->outbound.ipv6 != IPV6_OFF && g->ptr6_good &&
+	       !fails(g, CHECK_SPF6_NOT_PASSED, sender);
+}
+
+/* Of our addresses one is good enough: who can be reached from there gets his mail. */
+static enum gate_way
+enforce_source(const struct gates *g, const struct config *c, struct str sender,
+               struct gate_pass *pass)
+{
+	bool spf = fails(g, CHECK_SPF4_FAILS, sender);
+
+	if (!g->ptr4_fails && !spf)
+		return GATE_OPEN;
+	if (ipv6_passes(g, c, sender)) {
+		pass->only_ipv6 = true;
+		return GATE_OPEN;
 	}
-	if (route->direct && g->ptr4_fails) {
+	if (g->ptr4_fails) {
 		buf_addf(&pass->text, "held: the reverse name of our address fails its check%s",
 		         end);
 		return hold(pass, 7, 25);
 	}
-	if (route->direct && fails(g, true, sender)) {
-		buf_addf(&pass->text, "held: SPF of %.*s does not pass for our address%s",
-		         (int)sender.n, sender.p, end);
-		return hold(pass, 7, 23);
+	buf_addf(&pass->text, "held: SPF of %.*s does not pass for our address%s", (int)sender.n,
+	         sender.p, end);
+	return hold(pass, 7, 23);
+}
+
+/* A smarthost's address counts instead of ours; a signature is ours wherever it goes. */
+static enum gate_way
+enforce(const struct gates *g, struct str signer, struct gate_pass *pass)
+{
+	if (!g->examined) {
+		buf_addz(&pass->text, "held: the checks of `preflight enforce` have not run yet");
+		return hold(pass, 7, 0);
 	}
-	if (signer.n > 0 && fails(g, false, signer)) {
+	if (signer.n > 0 && fails(g, CHECK_DKIM_FAILS, signer)) {
 		buf_addf(&pass->text, "held: no DKIM record of %.*s passes its check%s",
 		         (int)signer.n, signer.p, end);
 		return hold(pass, 7, 22);
@@ -265,7 +291,9 @@ gate_try(const struct gates *g, struct published *p, const struct config *c,
 	conf = dkim_choose(c, env->header_from, &why);
 	buf_free(&why);
 	if (g != NULL && c->preflight == PREFLIGHT_ENFORCE)
-		way = enforce(g, env, route, conf != NULL ? conf->domain : STR_NONE, pass);
+		way = enforce(g, conf != NULL ? conf->domain : STR_NONE, pass);
+	if (g != NULL && c->preflight == PREFLIGHT_ENFORCE && way == GATE_OPEN && route->direct)
+		way = enforce_source(g, c, domain_of(env->from), pass);
 	if (way == GATE_OPEN && conf != NULL && p != NULL)
 		way = choose_keys(p, conf, pass);
 	return way;

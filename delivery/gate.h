@@ -42,6 +42,7 @@ struct gate_pass {
 	/* OPEN: these keys sign. NULL: as configured, or, if `unsigned_why` is set, none. */
 	const struct dkim_conf *keys;
 	const char             *unsigned_why;
+	bool                    only_ipv6; /* OPEN: a check of our IPv4 address fails, those of IPv6 pass */
 	struct reply            reply; /* HOLD; its text is in `text` */
 	struct buf              text;
 

@@ -163,7 +163,7 @@ job_fail(struct job *j, struct reply r, unsigned scope)
 unsigned
 job_scope(const struct job *j)
 {
-	return j->cut ? SCOPE_MESSAGE : SCOPE_LANE;
+	return j->only_ipv6 ? SCOPE_GATE : j->cut ? SCOPE_MESSAGE : SCOPE_LANE;
 }
 
 /* Out of whatever it is in. */
@@ -203,7 +203,7 @@ signed_(void *arg, const struct signature *sig)
 	buf_add(&j->dkim, sig->dkim);
 	j->mail.signature = buf_str(&j->fields);
 	j->waiting_ms = time_mono_ms();
-	j->destination = destination_find(j->worker, j->setup, j->lane);
+	j->destination = destination_find(j->worker, j->setup, j->lane, j->only_ipv6);
 	destination_add(j->destination, j);
 }
 
@@ -299,6 +299,7 @@ pass_gate(void *arg)
 
 	switch (gate_try(w->gates, w->published, j->setup->config, &j->env, &route, &pass)) {
 	case GATE_OPEN:
+		j->only_ipv6 = pass.only_ipv6;
 		sign(j, &pass);
 		break;
 	case GATE_WAIT:

@@ -38,6 +38,7 @@ struct job {
 	struct buf          dkim;
 	unsigned            tries;  /* connections that broke under it */
 	bool                cut;    /* one of them in the middle of the message */
+	bool                only_ipv6; /* a gate keeps it from our IPv4 address */
 	int64_t             started_ms, waiting_ms, sent_ms; /* mono */
 	struct buf          facts;
 	struct buf          mta;
@@ -54,7 +55,8 @@ void job_fail(struct job *j, struct reply r, unsigned scope);
 
 /*
  * What a failure that is nobody's in particular says of: the lane; but a host that broke off
- * in the middle of this message may well take others.
+ * in the middle of this message may well take others. Mail that a gate keeps from IPv4 waits for the gate
+ * if nobody can be reached without.
  */
 unsigned job_scope(const struct job *j);
 

@@ -31,6 +31,7 @@ struct mx {
 	unsigned          waiting;  /* questions for addresses still open */
 	bool              temporary; /* the same, of a host that we may use */
 	bool              refused;  /* an address was there, but not allowed */
+	bool              left_out; /* an address was there, but of IPv4 */
 	unsigned          ttl_s;
 	struct reply      failure;
 	struct buf        why;
@@ -174,7 +175,9 @@ add_host(struct mx *m, const struct host *h, size_t name_at)
 	for (size_t i = 0; i < MX_ADDRESSES_MAX; i++) {
 		if (i < h->n[V6])
 			add_hop(m, h, h->addrs[V6][i], name_at);
-		if (i < h->n[V4])
+		if (i < h->n[V4] && m->conf.only_ipv6)
+			m->left_out = true;
+		else if (i < h->n[V4])
 			add_hop(m, h, h->addrs[V4][i], name_at);
 	}
 }
@@ -200,7 +203,11 @@ fail_without_hops(struct mx *m, bool loops)
 {
 	const char *domain = buf_z(&m->domain);
 
-	if (m->temporary) {
+	if (m->left_out) {
+		buf_addf(&m->why, "held: our IPv4 address fails a check, and %s has no mail host with IPv6; "
+		                  "`postern doctor` tells how to repair it (preflight enforce)", domain);
+		fail(m, (struct reply){.code = 451, .status = {4, 7, 25}});
+	} else if (m->temporary) {
 		fail_for_now(m, "the addresses of its mail hosts could not be looked up");
 	} else if (loops) {
 		buf_addf(&m->why, "mail for %s loops back to myself: its best mail host is this server, "

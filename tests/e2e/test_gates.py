@@ -298,6 +298,26 @@ def test_ipv6_waits_for_its_checks():
         until(lambda: six.messages, "mail over IPv6")
 
 
+def test_enforce_goes_over_the_family_that_passes():
+    """The reverse name of our IPv4 address fails, IPv6 is in order: who can be reached over IPv6 gets his mail, others wait."""
+    if not socket.has_ipv6:
+        raise Skip("no IPv6")
+    zone = GOOD.replace("-all", f"ip6:{SIX} -all") + f"\nmail 60 IN AAAA {SIX}"
+    zones = {"a.example": mx_zone([(5, "mx1", "127.0.0.2"), (10, "mx6", "::1")]), "b.example": mx_zone([(10, "mx1", "127.0.0.2")]),
+             SIX_REVERSE: f"{SIX_PTR}. 60 IN PTR mail.sender.example."}
+    with gated(config="preflight enforce", zone=zone, ptr={REVERSE: ""}, zones=zones, outbound=f"ipv6 auto  public-ip {HERE} {SIX}") as w:
+        six = ipv6_receiver(w)
+        start_signed(w)
+        examined(w)
+        w.postern.send("app@sender.example", ["b@a.example", "b@b.example"], letter())
+        assert six.wait(1)[0].rcpts == ["b@a.example"]
+        e = w.postern.wait_event("deferred", to="b@b.example")[0]
+        assert e["why"] == "preflight" and e["dsn"] == "4.7.25" and e["try"] == "0" and "no mail host with IPv6" in e["msg"], e
+        assert not w.receivers["127.0.0.2"].messages
+        w.nsd.change(GOOD_PTR)
+        assert received(w)[0].rcpts == ["b@b.example"]
+
+
 def test_a_receiver_that_doubts():
     """A refusal for a missing PTR: the check is made again at once, and its result stands beside the reply."""
     answer = "550 5.7.25 [203.0.113.7] The IP address sending this message does not have a PTR record setup"

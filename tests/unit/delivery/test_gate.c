@@ -490,6 +490,55 @@ enforce_holds_what_fails(void **state)
 	}
 }
 
+/* Of two addresses of ours one that passes is enough; only what has none waits. */
+static void
+enforce_goes_over_the_family_that_passes(void **state)
+{
+	static const struct {
+		const char        *gates;
+		enum outbound_ipv6 how;
+		enum gate_way      way;
+		bool               only_ipv6;
+	} rows[] = {
+		{"ptr 4 pass\nptr 6 pass\nspf 4 a.example pass\nspf 6 a.example pass\n", IPV6_AUTO, GATE_OPEN, false},
+		{"ptr 4 fail\nptr 6 pass\nspf 6 a.example pass\n", IPV6_AUTO, GATE_OPEN, true},
+		{"ptr 4 fail\nptr 6 pass\nspf 6 a.example pass\n", IPV6_ON, GATE_OPEN, true},
+		{"ptr 4 fail\nptr 6 pass\nspf 6 a.example pass\n", IPV6_OFF, GATE_HOLD, false},
+		{"ptr 4 fail\nptr 6 fail\nspf 6 a.example pass\n", IPV6_AUTO, GATE_HOLD, false},
+		{"ptr 4 fail\nptr 6 skip\nspf 6 a.example pass\n", IPV6_ON, GATE_HOLD, false},
+		{"ptr 4 fail\nptr 6 pass\nspf 6 a.example fail\n", IPV6_AUTO, GATE_HOLD, false},
+		{"ptr 4 fail\nptr 6 pass\nspf 6 a.example skip\n", IPV6_AUTO, GATE_HOLD, false},
+		{"ptr 4 fail\nptr 6 pass\nspf 6 b.example fail\n", IPV6_AUTO, GATE_OPEN, true},
+		{"ptr 4 pass\nptr 6 pass\nspf 4 a.example fail\nspf 6 a.example pass\n", IPV6_AUTO, GATE_OPEN, true},
+		{"ptr 4 pass\nptr 6 pass\nspf 4 b.example fail\nspf 6 b.example pass\n", IPV6_AUTO, GATE_OPEN, false},
+		{"ptr 4 pass\nptr 6 fail\nspf 4 a.example pass\nspf 6 a.example fail\n", IPV6_AUTO, GATE_OPEN, false},
+		{"ptr 4 fail\nptr 6 pass\nspf 6 a.example pass\ndkim a.example fail\n", IPV6_AUTO, GATE_HOLD, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config    c = config;
+		struct gates    *g = gates_create();
+		struct gate_pass pass;
+		struct bench     b;
+		struct buf       text = BUF(1000);
+		enum gate_way    way;
+
+		begin(&b);
+		c.preflight = PREFLIGHT_ENFORCE;
+		c.outbound.ipv6 = (int)rows[i].how;
+		buf_addf(&text, "examined\n%s", rows[i].gates);
+		(void)gates_take(g, buf_str(&text), b.published);
+		way = gate_try(g, NULL, &c, &mail, &direct, &pass);
+		if (way != rows[i].way || pass.only_ipv6 != rows[i].only_ipv6)
+			fail_msg("row %zu", i);
+		gate_pass_free(&pass);
+		buf_free(&text);
+		gates_destroy(g);
+		end(&b);
+	}
+}
+
 static void
 ipv6_needs_its_checks(void **state)
 {
@@ -548,6 +597,7 @@ main(void)
 		cmocka_unit_test(what_another_process_has_seen_counts),
 		cmocka_unit_test(on_the_way_to_this_machine_nothing_is_asked),
 		cmocka_unit_test(enforce_holds_what_fails),
+		cmocka_unit_test(enforce_goes_over_the_family_that_passes),
 		cmocka_unit_test(ipv6_needs_its_checks),
 	};
 

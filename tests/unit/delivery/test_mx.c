@@ -130,14 +130,14 @@ found(void *arg, struct hops *hops, unsigned ttl_s, struct reply failure)
 	loop_stop(loop);
 }
 
-enum { SMARTHOST = 1, NO_IPV6 = 2, PRIVATE = 4 };
+enum { SMARTHOST = 1, NO_IPV6 = 2, PRIVATE = 4, ONLY_IPV6 = 8 };
 
 static void
 ask(struct result *r, const char *domain, unsigned how)
 {
 	struct addr    own[2];
 	struct mx_conf conf = {.loop = loop, .port = 25, .direct = !(how & SMARTHOST), .ipv6 = !(how & NO_IPV6),
-	                       .private_mx = how & PRIVATE, .own = own, .n_own = 2};
+	                       .only_ipv6 = how & ONLY_IPV6, .private_mx = how & PRIVATE, .own = own, .n_own = 2};
 
 	assert_true(addr_parse_port(STR("192.0.2.25:25"), 25, &own[0]));
 	assert_true(addr_parse_port(STR("192.0.2.26:587"), 25, &own[1]));
@@ -161,6 +161,9 @@ static const struct {
 	{"families by turns", "d MX 10 a, a A 192.0.2.1, a AAAA 2001:db8::1", "d", 0,
 	 "a 2001:db8::1, a 192.0.2.1", 0, NULL},
 	{"IPv6 off", "d MX 10 a, a A 192.0.2.1, a AAAA 2001:db8::1", "d", NO_IPV6, "a 192.0.2.1", 0, NULL},
+	{"IPv6 only", "d MX 10 a, d MX 20 b, a A 192.0.2.1, a AAAA 2001:db8::1, b A 192.0.2.2", "d", ONLY_IPV6,
+	 "a 2001:db8::1", 0, NULL},
+	{"IPv6 only, and nobody has it", "d MX 10 a, a A 192.0.2.1", "d", ONLY_IPV6, NULL, 451, "4.7.25"},
 	{"a host named twice", "d MX 20 a, d MX 10 a, d MX 15 b, a A 192.0.2.1, b A 192.0.2.2", "d", 0,
 	 "a 192.0.2.1, b 192.0.2.2", 0, NULL},
 	{"no MX: the domain itself", "d A 192.0.2.1", "d", 0, "d 192.0.2.1", 0, NULL},
