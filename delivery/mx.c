@@ -152,7 +152,7 @@ static bool
 is_allowed(const struct mx *m, struct addr a)
 {
 	return !m->conf.direct || m->conf.private_mx ||
-	       !(addr_is_loopback(a) || addr_is_link_local(a) || addr_is_any(a));
+	       !(addr_is_loopback(a) || addr_is_link_local(a) || addr_is_private(a) || addr_is_no_host(a));
 }
 
 static void
@@ -214,7 +214,7 @@ fail_without_hops(struct mx *m, bool loops)
 		                  "which only sends", domain);
 		fail(m, (struct reply){.code = 554, .status = {5, 4, 6}});
 	} else if (m->refused) {
-		buf_addf(&m->why, "the mail hosts of %s have only loopback or link-local addresses "
+		buf_addf(&m->why, "the mail hosts of %s have only loopback, link-local or private addresses "
 		                  "(outbound { private-mx allow } permits them)", domain);
 		fail(m, (struct reply){.code = 550, .status = {5, 4, 4}});
 	} else if (m->conf.direct && m->n_hosts > 0 && !str_eq(buf_str(&m->domain), str_of(m->hosts[0].name))) {

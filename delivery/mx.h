@@ -46,7 +46,7 @@ struct mx_conf {
 	bool               direct;  /* by MX; otherwise the name is a host */
 	bool               ipv6;
 	bool               only_ipv6; /* IPv4 addresses are of no use: our own must not be seen */
-	bool               private_mx; /* loopback and link-local hosts are allowed */
+	bool               private_mx; /* hosts on loopback, link-local and private addresses are allowed */
 	const struct addr *own;     /* what we listen on, with ports; valid until the answer */
 	size_t             n_own;
 };

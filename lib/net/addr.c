@@ -178,7 +178,7 @@ has_prefix(struct addr a, const uint8_t *prefix, unsigned bits)
 	return rest == 0 || ((unsigned)(a.ip[whole] ^ prefix[whole]) & mask) == 0;
 }
 
-enum { LOOPBACK = 1, LINK_LOCAL = 2, PRIVATE = 4, ANY = 8 };
+enum { LOOPBACK = 1, LINK_LOCAL = 2, PRIVATE = 4, ANY = 8, NO_HOST = 16 };
 
 static const struct {
 	uint8_t family;
@@ -197,6 +197,10 @@ static const struct {
 	{6, 7, PRIVATE, {0xfc}},
 	{4, 32, ANY, {0}},
 	{6, 128, ANY, {0}},
+	{4, 8, NO_HOST, {0}},
+	{4, 3, NO_HOST, {224}},
+	{6, 128, NO_HOST, {0}},
+	{6, 8, NO_HOST, {0xff}},
 };
 
 static bool
@@ -231,6 +235,12 @@ bool
 addr_is_any(struct addr a)
 {
 	return is(a, ANY);
+}
+
+bool
+addr_is_no_host(struct addr a)
+{
+	return is(a, NO_HOST);
 }
 
 static bool

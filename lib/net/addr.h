@@ -35,6 +35,7 @@ bool addr_is_loopback(struct addr a);
 bool addr_is_link_local(struct addr a);
 bool addr_is_private(struct addr a); /* RFC 1918, RFC 4193, RFC 6598 */
 bool addr_is_any(struct addr a);     /* 0.0.0.0, :: */
+bool addr_is_no_host(struct addr a); /* no single machine: multicast, broadcast, reserved, 0.0.0.0/8 */
 
 bool cidr_parse(struct str text, struct cidr *c) MUST_USE; /* host bits set: false */
 bool cidr_has(const struct cidr *c, struct addr a);

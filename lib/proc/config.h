@@ -111,7 +111,7 @@ struct outbound_conf {
 	struct addr public4, public6; /* what the world sees instead, behind NAT; family 0: the same */
 	struct str  helo;         /* empty: hostname */
 	int         ipv6;         /* enum outbound_ipv6 */
-	bool        private_mx;   /* allow loopback and link-local MX hosts */
+	bool        private_mx;   /* allow loopback, link-local and private MX hosts */
 	struct str  ca_pem;       /* replaces the system's trust anchors if set */
 	struct str  ca_path;
 };

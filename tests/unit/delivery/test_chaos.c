@@ -115,7 +115,7 @@ lease(uint64_t id)
 	if (body[0] == '\0')
 		memset(body, 'x', sizeof body);
 	if (random_below(4) == 0)
-		buf_addf(&lane, "[10.0.0.%u]", random_below(4));
+		buf_addf(&lane, "[198.18.0.%u]", random_below(4));
 	else
 		buf_addf(&lane, "d%u.example", random_below(3));
 	l.lane = buf_str(&lane);

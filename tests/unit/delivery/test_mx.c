@@ -195,7 +195,10 @@ static const struct {
 	{"loopback is passed over", "d MX 10 a, d MX 20 b, a A 127.0.0.1, b A 192.0.2.2", "d", 0,
 	 "b 192.0.2.2", 0, NULL},
 	{"loopback if allowed", "d MX 10 a, a A 127.0.0.1", "d", PRIVATE, "a 127.0.0.1", 0, NULL},
-	{"private networks are not loopback", "d MX 10 a, a A 10.1.2.3", "d", 0, "a 10.1.2.3", 0, NULL},
+	{"private networks are refused", "d MX 10 a, a A 10.1.2.3, a AAAA fd00::1", "d", 0, NULL, 550, "5.4.4"},
+	{"private networks if allowed", "d MX 10 a, a A 10.1.2.3", "d", PRIVATE, "a 10.1.2.3", 0, NULL},
+	{"private smarthost", "s A 10.1.2.3", "s", SMARTHOST, "s 10.1.2.3", 0, NULL},
+	{"multicast and broadcast", "d MX 10 a, a A 224.0.0.1, a A 255.255.255.255, a A 0.0.0.0, a AAAA ff02::1", "d", 0, NULL, 550, "5.4.4"},
 	{"literal", "", "[192.0.2.1]", 0, "[192.0.2.1] 192.0.2.1", 0, NULL},
 	{"IPv6 literal", "", "[ipv6:2001:db8::1]", 0, "[ipv6:2001:db8::1] 2001:db8::1", 0, NULL},
 	{"literal of ourselves", "", "[192.0.2.25]", 0, NULL, 554, "5.4.6"},
@@ -264,7 +267,7 @@ long_lists_are_cut(void **state)
 	for (int i = 50; i > 0; i--) {
 		buf_addf(&text, "d MX %d h%02d, ", i, i);
 		for (int k = 1; k < 12; k++)
-			buf_addf(&text, "h%02d A 10.0.%d.%d, ", i, i, k);
+			buf_addf(&text, "h%02d A 198.18.%d.%d, ", i, i, k);
 	}
 	zone = buf_z(&text);
 	questions = 0;

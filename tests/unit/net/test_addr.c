@@ -185,6 +185,15 @@ static const struct {
 	{"2001:db8::1", 0},
 };
 
+static const struct {
+	const char *text;
+	bool        no_host;
+} nobody[] = {
+	{"0.0.0.0", true},   {"0.1.2.3", true},         {"1.0.0.0", false}, {"223.255.255.255", false},
+	{"224.0.0.1", true}, {"255.255.255.255", true}, {"::", true},       {"ff02::1", true},
+	{"fe80::1", false},  {"2001:db8::1", false},    {"::1", false},
+};
+
 static void
 special_addresses_are_known(void **state)
 {
@@ -200,6 +209,13 @@ special_addresses_are_known(void **state)
 			fail_msg("%s: %u", kinds[i].text, kind);
 	}
 	assert_false(addr_is_any((struct addr){0}));
+	for (size_t i = 0; i < ARRAY_LEN(nobody); i++) {
+		struct addr a;
+
+		assert_true(addr_parse(str_of(nobody[i].text), &a));
+		if (addr_is_no_host(a) != nobody[i].no_host)
+			fail_msg("%s", nobody[i].text);
+	}
 	assert_false(addr_is_loopback((struct addr){0}));
 }
 
