@@ -68,7 +68,7 @@ static void
 add_row(struct table *t, struct str row, const struct column *columns, size_t n)
 {
 	struct buf values[4];
-	struct str cells[4];
+	struct str cells[4] = {{0}}; /* gcc cannot see that all columns are filled */
 
 	for (size_t i = 0; i < n; i++) {
 		buf_init(&values[i], VALUE_MAX);
