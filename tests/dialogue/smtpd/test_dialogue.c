@@ -235,6 +235,7 @@ static void
 remember(struct bench *b, const struct script *sc, struct addr peer)
 {
 	uint64_t     held = number(sc, "held", 0), failed = number(sc, "failed", 0);
+	uint64_t     ann = number(sc, "held-by-ann", 0);
 	int64_t      now = time_mono_ms();
 	struct limit place = limits_client(&b->server.limits, peer, now);
 
@@ -242,6 +243,9 @@ remember(struct bench *b, const struct script *sc, struct addr peer)
 		;
 	for (; failed > 0; failed--)
 		(void)limit_fail(place, now);
+	place = limits_login(&b->server.limits, STR("ann"), now);
+	for (; ann > 0 && limit_enter(&b->server.limits, place, 0); ann--)
+		;
 }
 
 static void *
