@@ -181,8 +181,10 @@ struct writing {
 	struct head  head;
 	struct buf   body;
 	struct iovec iov[2];
+	char         name[NAME_MAX_SPOOL];
 };
 
+/* Half a hint, for want of room, would be of no use and in the way: the next start makes it anew. */
 static void
 written(struct job *job)
 {
@@ -190,6 +192,8 @@ written(struct job *job)
 
 	w->d->n_jobs--;
 	close(job->steps[0].fd);
+	if (job->error != 0)
+		(void)w->d->io->unlink(w->d->dirfd, w->name);
 	buf_free(&w->body);
 	job_free(job);
 	free(w);
@@ -199,13 +203,12 @@ static void
 start_write(struct writing *w, const struct segment *g)
 {
 	struct disk *d = w->d;
-	char         name[NAME_MAX_SPOOL];
 	struct step *step;
 	int          fd;
 
-	segment_hint_name(name, g);
+	segment_hint_name(w->name, g);
 	/* No temporary name: a hint that is not whole does not match its sum. */
-	fd = openat(d->dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = openat(d->dirfd, w->name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		buf_free(&w->body);
 		free(w);

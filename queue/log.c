@@ -412,7 +412,7 @@ take_back(uint64_t id)
 	return end;
 }
 
-/* Nobody knows when there will be a segment again: who still waits is told now. */
+/* Nobody knows when there will be a segment again: who still waits is told now. With reports nobody waits. */
 static void
 refuse_pending(struct disk *d, int error)
 {
@@ -420,7 +420,8 @@ refuse_pending(struct disk *d, int error)
 	struct block *b;
 
 	LIST_EACH(&l->pending, b, struct block, link) {
-		if (b->r.type != RECORD_MSG)
+		if (b->r.type != RECORD_MSG ||
+		    (l->no_spare && (b->r.flags & RECORD_DERIVED) != 0))
 			continue;
 		list_remove(&l->pending, &b->link);
 		uncount(l, b);
@@ -555,8 +556,10 @@ log_begin(void *arg)
 		return;
 	job_clear(&l->job);
 	if (!fits(l) && !switch_segment(d)) {
-		if (l->no_spare)
+		if (l->no_spare) {
+			refuse_pending(d, l->last_error);
 			answer_early(d);
+		}
 		return;
 	}
 	timer_clear(l->late);

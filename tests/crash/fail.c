@@ -10,6 +10,7 @@
  * answered for without being anywhere but in memory. With `trace` the stack of the call that
  * fails goes to FILE.trace. A file (no folder) whose sync failed is remembered: another one is counted
  * in `resynced`, for the kernel may call its pages clean though they are not on the disk.
+ * A write of a hint is a kind of its own, for what is lost in it is only a short cut.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -55,6 +56,7 @@ enum call {
 	CALL_MMAP,
 	CALL_READ,
 	CALL_PREAD,
+	CALL_HINT,
 	CALLS,
 };
 
@@ -193,6 +195,20 @@ pwritev_late(int fd, const struct iovec *iov, int n, off_t at)
 	return (ssize_t)size;
 }
 
+/* The hint that was opened last for writing. */
+static _Atomic int hint_fd = -1;
+
+static void
+note_hint(const char *path, int flags, int fd)
+{
+	size_t n = strlen(path);
+
+	if ((flags & O_CREAT) != 0 && n > 5 && strcmp(path + n - 5, ".hint") == 0)
+		hint_fd = fd;
+	else if (fd == hint_fd)
+		hint_fd = -1;
+}
+
 /* Half of it is on the disk before the rest fails: the worst that a write may do. */
 ssize_t
 pwritev(int fd, const struct iovec *iov, int n, off_t at)
@@ -200,7 +216,7 @@ pwritev(int fd, const struct iovec *iov, int n, off_t at)
 	REAL(pwritev);
 	if (state != NULL && state->early)
 		return pwritev_late(fd, iov, n, at);
-	if (!fails(CALL_PWRITEV))
+	if (!fails(fd == hint_fd ? CALL_HINT : CALL_PWRITEV))
 		return real(fd, iov, n, at);
 	(void)!real(fd, iov, n / 2, at);
 	errno = (int)state->error;
@@ -257,12 +273,17 @@ openat(int dirfd, const char *path, int flags, ...)
 {
 	va_list ap;
 	mode_t  mode;
+	int     fd;
 
 	REAL(openat);
 	va_start(ap, flags);
 	mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(ap, mode_t) : 0;
 	va_end(ap);
-	return fails(CALL_OPEN) ? -1 : real(dirfd, path, flags, mode);
+	if (fails(CALL_OPEN))
+		return -1;
+	fd = real(dirfd, path, flags, mode);
+	note_hint(path, flags, fd);
+	return fd;
 }
 
 int

@@ -20,7 +20,7 @@ from house import BUILD, Skip, until
 from world import LOGINS, World, mx_zone
 
 CALLS = ["none", "write", "pwritev", "fdatasync", "fsync", "fallocate", "open", "rename", "unlink", "malloc", "fork", "thread", "sendmsg",
-         "recvmsg", "socket", "socketpair", "connect", "accept", "send", "recv", "epoll_ctl", "mmap", "read", "pread"]
+         "recvmsg", "socket", "socketpair", "connect", "accept", "send", "recv", "epoll_ctl", "mmap", "read", "pread", "hint"]
 NUMBERS = ["armed", "call", "nth", "error", "fired", "lie", "early", "trace", "resynced"]
 ROLE = 4 * len(NUMBERS)
 COUNTS = ROLE + 16
@@ -30,7 +30,7 @@ ERRORS = {"write": [errno.EIO], "pwritev": [errno.ENOSPC, errno.EIO], "fdatasync
           "malloc": [errno.ENOMEM], "fork": [errno.EAGAIN], "thread": [errno.EAGAIN], "sendmsg": [errno.ENOBUFS, errno.ETOOMANYREFS],
           "recvmsg": [errno.ENOMEM], "socket": [errno.EMFILE], "socketpair": [errno.EMFILE], "connect": [errno.EADDRNOTAVAIL],
           "accept": [errno.EMFILE, errno.ECONNABORTED], "send": [errno.ENOBUFS], "recv": [errno.ENOMEM], "epoll_ctl": [errno.ENOMEM],
-          "mmap": [errno.ENOMEM], "read": [errno.EIO], "pread": [errno.EIO]}
+          "mmap": [errno.ENOMEM], "read": [errno.EIO], "pread": [errno.EIO], "hint": [errno.ENOSPC, errno.EIO]}
 # Where there is nothing to be done without what was asked for, the role ends and is started anew.
 MAY_DIE = {"malloc", "thread", "epoll_ctl"}
 TEMPORARY = re.compile(r"(421|451|452) 4\.3\.[0-9] ")
@@ -171,7 +171,7 @@ class Failing:
         if start:
             self.start()
             return
-        self.killed = {"fork": "auth", "thread": "queue", "fallocate": "queue"}.get(call)
+        self.killed = {"fork": "auth", "thread": "queue", "fallocate": "queue", "hint": "queue"}.get(call)
         if self.killed:
             for pid in p.role_pids(self.killed):
                 os.kill(pid, signal.SIGKILL)
@@ -184,6 +184,9 @@ class Failing:
         until(lambda: p.process.poll() is not None or p.events("ready"), f"{self.what}: ready, or the end\n{p.log()[-1500:]}")
         code = p.process.poll()
         if code is None:
+            # A key that could not be read is named, and its mail waits until somebody asks for another look.
+            if p.events("key-unusable"):
+                p.run("reload", check=0)
             return
         self.ended += 1
         if code < 0 and not (code == -signal.SIGABRT and self.call in MAY_DIE):
@@ -266,7 +269,7 @@ def cases(f, roles=ROLES, start=False):
     for role in roles:
         counts = f.counts(role, start)
         if not start:
-            counts.update({"supervisor": {"fork": 1}, "queue": {"thread": 1, "fallocate": 2}}.get(role, {}))
+            counts.update({"supervisor": {"fork": 1}, "queue": {"thread": 1, "fallocate": 2, "hint": 1}}.get(role, {}))
         for call in CALLS[1:]:
             for error in ERRORS[call]:
                 for nth in some(counts[call]) if start and call == "malloc" else range(1, counts[call] + 1):

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: ISC
 """No room: a small file system that fills under load, and a process without descriptors."""
 
+import errno
 import os
 import random
 import resource
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
 
 from client import Client, Load, Refused, letter, subject_of  # noqa: E402
-from house import Skip, until  # noqa: E402
+from house import BUILD, PATIENCE_S, Skip, until  # noqa: E402
+from power import shim  # noqa: E402
 from world import mx_zone, world  # noqa: E402
 
 ZONES = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
@@ -162,6 +165,94 @@ def test_full_in_a_large_message():
         all_arrive(w, promised)
         until(lambda: not os.listdir(f"{w.postern.dir}/spool/big"), "no part of it is left")
         assert "large" not in w.arrived and not w.postern.events("role-died")
+
+
+def fill(path, leave):
+    """Write a file until so many octets are free."""
+    with open(path, "wb") as f:
+        st = os.statvfs(path)
+        f.write(bytes(max(0, st.f_bavail * st.f_frsize - leave)))
+
+
+def segments(w):
+    return [name for name in os.listdir(f"{w.postern.dir}/spool") if name.endswith(".seg")]
+
+
+def send_at_once(w, number, size):
+    """As many sessions come to their dot at the same time: what each was told, and what was promised."""
+    told, promised, met = [], [], threading.Barrier(number)
+
+    def run(i):
+        client = Client(w.postern.port)
+        message = letter(f"at-once-{i}", "x@a.example", size, random.Random(i))
+        met.wait()
+        try:
+            client.send(["x@a.example"], message)
+            promised.append(f"at-once-{i}")
+        except Refused as e:
+            told.append(e.line)
+        finally:
+            client.close()
+    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(number)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(PATIENCE_S)
+    assert not any(t.is_alive() for t in threads), "somebody is not answered"
+    return told, promised
+
+
+def test_full_at_a_segment_switch():
+    """the disk fills just when the next segment must be made: all are answered, 250 or for now, intake resumes when there is room"""
+    with small_disk() as w:
+        assert works(w)
+        until(lambda: len(segments(w)) == 2, "a segment and a spare")
+        filler = f"{w.postern.dir}/spool/filler"
+        fill(filler, 3 * 1024 * 1024)  # more than is wanted for mail to be taken, less than a segment
+        assert answer_to_mail(w).startswith("250")
+        told, promised = send_at_once(w, 60, 200000)
+        assert told and promised, (told, promised)
+        assert all(line[:3] in ("451", "452") for line in told), told
+        until(lambda: answer_to_mail(w).startswith("452 4.3.1"), "452 4.3.1 at MAIL")
+        assert len(segments(w)) == 2, "there was no room for a third"
+        let_go(w)
+        until(lambda: set(promised) <= set(w.arrived) or let_go(w), "deliveries go on without room")
+        os.unlink(filler)
+        resumes(w)
+        load = Load(w.postern.port, 4)
+        until(lambda: load.n_promised > 50, "mail is taken again")
+        all_arrive(w, load.stop())
+        assert not w.postern.events("role-died")
+
+
+def test_full_while_writing_a_hint():
+    """no room for the hint of a segment: nothing is lost, half a hint is not kept, and the next start makes it"""
+    if not os.path.exists(f"{BUILD}/tests/crash/fail.so"):
+        raise Skip("not with sanitizers")
+    with world(zones=ZONES, start=False) as w:
+        p = w.postern
+        state = shim(w, f"{p.dir}/fault")
+        p.start()
+        p.run("pause", check=0)
+        client = Client(p.port)
+        kept = {client.send(["x@a.example"], letter(f"k{i}", "x@a.example", 3000, random.Random(i))) for i in range(20)}
+        client.close()
+        state.arm("queue", "hint", 1, errno.ENOSPC)
+        p.stop()
+        assert state.disarm() == 1
+        assert not hints(p), "half a hint is left"
+        done = p.run("queue", "fsck")
+        assert done.returncode == 0, done.stdout + done.stderr
+        for _ in range(2):  # the first reads the segment, the second its hint
+            p.start()
+            assert {row["id"] for row in p.queue()} == kept
+            assert not p.events("spool-damage") and not p.events("damaged")
+            assert hints(p)
+            p.stop()
+
+
+def hints(p):
+    return [name for name in os.listdir(f"{p.dir}/spool") if name.endswith(".hint")]
 
 
 def test_full_and_started_anew():
