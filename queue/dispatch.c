@@ -340,11 +340,9 @@ take_outcome(struct worker *w, const struct wire_outcome *m)
 	parse_replies(m->replies, replies, a->n_rcpts);
 	for (size_t i = 0; i < a->n_rcpts; i++)
 		temporary = temporary && reply_is_temporary(replies[i]);
-	if (m->scope == SCOPE_GATE)
-		gated_add(&d->q->gated, a->id); /* says nothing of the lane */
-	else if (m->scope == SCOPE_LANE && temporary)
+	if (m->scope == SCOPE_LANE && temporary)
 		lane_failed(d, a->lane, replies[0]);
-	else if (m->scope != SCOPE_MESSAGE || !temporary || m->mta.n > 0)
+	else if (m->scope != SCOPE_GATE && (m->scope != SCOPE_MESSAGE || !temporary || m->mta.n > 0))
 		lane_works(d, a->lane);
 	/* Else no host was asked, as when a message cannot be signed: that says nothing of the lane either. */
 	detach(d, a);

@@ -8,8 +8,8 @@
 
 enum { FIRST = 16, MOST = 128 * 1024 };
 
-void
-gated_add(struct gated *g, uint64_t id)
+static void
+keep(struct gated *g, uint64_t id)
 {
 	if (g->n == MOST)
 		return;
@@ -24,7 +24,7 @@ void
 gated_free(struct gated *g)
 {
 	free(g->ids);
-	*g = (struct gated){NULL, 0, 0};
+	*g = (struct gated){.turn = g->turn};
 }
 
 /* Filter and ids live as long as the operation. */
@@ -49,12 +49,21 @@ gated_retry(struct queue *q)
 {
 	struct retrying *r;
 
+	q->gated.turn++;
 	if (q->gated.n == 0 || q->store == NULL)
 		return;
 	r = mem_zero(sizeof *r);
 	r->ids = q->gated;
-	q->gated = (struct gated){NULL, 0, 0};
+	q->gated = (struct gated){.turn = r->ids.turn};
 	r->filter = (struct store_filter){
 		.exact = r->ids.ids, .n_exact = r->ids.n, .status = STATUS_DEFERRED};
 	store_act(q->store, &r->filter, ACT_RETRY, retried, r);
+}
+
+void
+gated_add(struct queue *q, uint64_t id, uint64_t turn)
+{
+	keep(&q->gated, id);
+	if (turn != q->gated.turn)
+		gated_retry(q);
 }

@@ -17,10 +17,17 @@ struct queue;
 struct gated {
 	uint64_t *ids;
 	size_t    n, cap;
+	uint64_t  turn; /* how often a gate has opened */
 };
 
-void gated_add(struct gated *g, uint64_t id);
+/* A gate has opened. */
 void gated_retry(struct queue *q);
+
+/*
+ * The mail waits now; `turn` is that of when delivery said so. While that was written it could
+ * not be found: if a gate has opened meanwhile, it is due at once.
+ */
+void gated_add(struct queue *q, uint64_t id, uint64_t turn);
 void gated_free(struct gated *g);
 
 #endif

@@ -30,6 +30,7 @@ struct settling {
 	size_t              n;
 	bool                relayed_dsn, attempted;
 	bool                gated; /* no attempt has been made, but the replies count */
+	uint64_t            turn;  /* of the gates, when it was said */
 	unsigned            stage;
 	bool                told_delay;
 	int64_t             now_ms;
@@ -168,6 +169,8 @@ settled(void *arg, enum store_result result)
 		           "the message was deleted or leased again while it was being delivered"));
 		buf_free(&id);
 	}
+	if (s->gated && result == STORE_OK)
+		gated_add(s->q, s->a->id, s->turn);
 	destroy(s);
 }
 
@@ -350,6 +353,7 @@ begin(struct queue *q, struct attempt *a, const struct outcome *o, bool attempte
 	s->relayed_dsn = o->relayed_dsn;
 	s->attempted = attempted;
 	s->gated = o->scope == SCOPE_GATE;
+	s->turn = q->gated.turn;
 	s->now_ms = time_wall_ms();
 	for (size_t i = 0; i < s->n; i++)
 		room += 2 * o->replies[i].text.n + 32;

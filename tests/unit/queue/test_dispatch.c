@@ -120,6 +120,7 @@ end(void)
 	dispatch_destroy(queue.dispatch);
 	queue.dispatch = NULL;
 	pauses_free(&queue.pauses);
+	gated_free(&queue.gated);
 }
 
 static int
@@ -307,6 +308,34 @@ a_report_of_more_recipients_is_not_the_same(void **state)
 	assert_int_equal(rig_list(&rig, &reports), 2);
 }
 
+/* While a wait is being written its mail is in no list. What opens then is not missed. */
+static void
+a_gate_that_opens_while_a_wait_is_written(void **state)
+{
+	(void)state;
+	join(0, 10);
+	rig_turn(&rig, 20);
+	assert_int_equal(rig_put(&rig, 1, "a.example", 100), STORE_OK);
+	rig_settle(&rig, &rig.leases[0], STORE_RELEASE, 0, NULL);
+	while (players[0].leases == 0)
+		rig_turn(&rig, 1);
+	answer(&players[0], "451 4.7.20 held: the DKIM key may not sign", SCOPE_GATE);
+	channel_send(players[0].channel, WIRE_RETRY, &(struct wire_empty){0}, -1);
+	for (int i = 0; i < 12000 && players[0].leases < 2; i++)
+		rig_turn(&rig, 10);
+	assert_int_equal(players[0].leases, 2);
+	/* And what opens later, or twice. */
+	answer(&players[0], "451 4.7.20 held: the DKIM key may not sign", SCOPE_GATE);
+	rig_turn(&rig, 100);
+	rig_idle(&rig);
+	assert_int_equal(players[0].leases, 2);
+	for (unsigned i = 0; i < 2; i++)
+		channel_send(players[0].channel, WIRE_RETRY, &(struct wire_empty){0}, -1);
+	for (int i = 0; i < 12000 && players[0].leases < 3; i++)
+		rig_turn(&rig, 10);
+	assert_int_equal(players[0].leases, 3);
+}
+
 static uint16_t codes[4];
 static size_t   n_codes;
 
@@ -379,6 +408,7 @@ main(void)
 		CASE(the_first_success_releases_what_waits),
 		CASE(a_lane_that_is_down_is_not_searched),
 		CASE(a_report_of_more_recipients_is_not_the_same),
+		CASE(a_gate_that_opens_while_a_wait_is_written),
 		CASE(a_number_in_use_is_no_promise),
 	};
 
