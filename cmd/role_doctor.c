@@ -2,8 +2,8 @@
 /*
  * The doctor inside the daemon: a process for one exam (lib/proc/checkup.h).
  *
- * It has DNS and outgoing connections, the public halves of the keys, and nothing
- * else: no file can be opened, so what is on the disk is for `postern doctor`.
+ * It has DNS and outgoing connections, certificates and the public halves of the keys, and
+ * nothing else: no file can be opened, so what is on the disk is for `postern doctor`.
  */
 #include "cmd/role_doctor.h"
 
@@ -16,8 +16,8 @@
 
 enum { ROWS_MAX = 1024 * 1024, SUBJECT_MAX = 1024, WORDS_MAX = 4096 };
 
-/* Files, private keys, policy and the disk: not to be had from in here. */
-static const char out_of_reach[] = "relay. tls.cert queue fs dkim.bits dkim.sign dkim.age";
+/* Private keys, listeners and their policy, and the disk: not to be had from in here. */
+static const char out_of_reach[] = "relay. queue fs dkim.sign";
 
 struct visit {
 	struct role *role;

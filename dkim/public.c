@@ -66,6 +66,12 @@ public_destroy(struct public_key *k)
 	free(k);
 }
 
+unsigned
+public_bits(const struct public_key *k)
+{
+	return k->type == KEY_ED25519 ? 256 : (unsigned)EVP_PKEY_get_bits(k->pkey);
+}
+
 static bool
 verify_rsa(EVP_PKEY_CTX *ctx, struct str digest, struct str signature)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The signing keys of a domain, and their records. */
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "dkim/bodyhash.h"
 #include "dkim/choose.h"
@@ -219,20 +218,34 @@ check_dkim_match(struct exam *e, const struct subject *s, struct finding *f)
 	buf_free(&theirs);
 }
 
+/* Of the public half, which is as long; 0 if there is none. */
+static unsigned
+half_bits(const struct subject *s)
+{
+	struct buf         own = BUF(RECORD_MAX);
+	struct public_key *half =
+		s->key->pem.n == 0 && own_public(&own, s) ? public_parse(s->key->type, buf_str(&own)) : NULL;
+	unsigned           bits = half != NULL ? public_bits(half) : 0;
+
+	public_destroy(half);
+	buf_free(&own);
+	return bits;
+}
+
 void
 check_dkim_bits(struct exam *e, const struct subject *s, struct finding *f)
 {
 	struct buf  why = BUF(RECORD_MAX);
 	struct key *key = key_load(s->key->pem, &why);
-	unsigned    bits = key != NULL ? key_bits(key) : 0;
+	unsigned    bits = key != NULL ? key_bits(key) : half_bits(s);
 
 	(void)e;
-	if (s->key->pem.n == 0)
+	if (bits == 0 && s->key->pem.n == 0)
 		finding_say(f, CHECK_SKIP, "the private key is not here");
-	else if (key == NULL)
+	else if (bits == 0)
 		finding_say(f, CHECK_FAIL, "the key file %.*s %s", S(s->key->path), buf_z(&why));
-	else if (key_type(key) == KEY_ED25519 || bits == GOOD_BITS)
-		finding_say(f, CHECK_PASS, "%.*s, %u bits", S(key_type_name(key_type(key))), bits);
+	else if (s->key->type == KEY_ED25519 || bits == GOOD_BITS)
+		finding_say(f, CHECK_PASS, "%.*s, %u bits", S(key_type_name(s->key->type)), bits);
 	else if (bits < GOOD_BITS)
 		finding_say(f, CHECK_WARN, "the RSA key has %u bits; 2048 are the rule", bits);
 	else
@@ -405,15 +418,12 @@ check_dkim_sign(struct exam *e, const struct subject *s, struct finding *f)
 void
 check_dkim_age(struct exam *e, const struct subject *s, struct finding *f)
 {
-	struct stat st;
-	char       *path = str_dup(s->key->path);
-	int64_t     days;
+	int64_t days = (time_wall_ms() - s->key->made_ms) / DAY_MS;
 
 	(void)e;
-	if (stat(path, &st) != 0) {
+	if (s->key->made_ms == 0) {
 		finding_say(f, CHECK_SKIP, "the key has no file here");
 	} else {
-		days = (time_wall_ms() - (int64_t)st.st_mtime * 1000) / DAY_MS;
 		finding_say(f,
 		            days > AGE_WARN_DAYS   ? CHECK_WARN
 		            : days > AGE_NOTE_DAYS ? CHECK_NOTE
@@ -422,5 +432,4 @@ check_dkim_age(struct exam *e, const struct subject *s, struct finding *f)
 		if (f->status >= CHECK_WARN)
 			finding_fix(f, "Make new keys: postern dkim rotate %.*s", S(s->domain));
 	}
-	free(path);
 }

@@ -8,10 +8,28 @@ enum { TEXT_LIMIT = 16 * 1024, NAME_LIMIT = 600, DAY_MS = 24 * 3600 * 1000, CERT
 
 /* ---- our listeners' certificate ---- */
 
+static bool
+sign_nothing(void *arg, const struct tls_to_sign *what, struct buf *signature)
+{
+	(void)arg;
+	(void)what;
+	(void)signature;
+	return false;
+}
+
+/* Inside the daemon the private key is out of reach: what can be said without it is said. */
+static const struct tls_signer nobody = {.sign = sign_nothing};
+
+static struct tls_pair
+pair_of(const struct tls_conf *t)
+{
+	return (struct tls_pair){.cert_pem = t->cert_pem, .key_pem = t->key_pem, .signer = &nobody};
+}
+
 static void
 judge_usable(struct finding *f, const struct tls_conf *t, int64_t until)
 {
-	struct tls_pair pair = {.cert_pem = t->cert_pem, .key_pem = t->key_pem};
+	struct tls_pair pair = pair_of(t);
 	const char     *weakness = tls_pair_weakness(&pair);
 	int64_t         days = (until - time_wall_ms()) / DAY_MS;
 
@@ -29,7 +47,7 @@ judge_usable(struct finding *f, const struct tls_conf *t, int64_t until)
 static void
 judge_cert(struct exam *e, struct finding *f, const struct tls_conf *t, bool *covers)
 {
-	struct tls_pair    pair = {.cert_pem = t->cert_pem, .key_pem = t->key_pem};
+	struct tls_pair    pair = pair_of(t);
 	struct tls_server *server = NULL;
 	struct buf         names = BUF(TEXT_LIMIT), why = BUF(TEXT_LIMIT);
 	int64_t            until = 0;

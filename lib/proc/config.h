@@ -75,6 +75,7 @@ struct dkim_key_conf {
 	enum key_type type;
 	struct str    pem; /* keyd and supervisor only */
 	struct str    half; /* the public one as p= of its record has it; delivery and doctor */
+	int64_t       made_ms; /* when its file was written, wall clock; supervisor and doctor, else 0 */
 };
 
 struct dkim_conf {

@@ -55,6 +55,7 @@ load(struct maker *m, const struct word *w, struct dkim_key_conf *k)
 		             bits, WEAK_BITS);
 	}
 	k->pem = f.text;
+	k->made_ms = f.made_ms;
 	if (ok) {
 		struct buf half = BUF(HALF_MAX);
 
@@ -87,6 +88,7 @@ parse_key(struct maker *m, const struct row *row UNUSED, void *base, struct word
 	struct buf            selector = BUF(256);
 	struct word           path = words[1];
 	size_t                i = 4;
+	uint64_t              made;
 
 	path.text = conf_path(m, &words[1]);
 	if (!conf_domain(&selector, words[0].text))
@@ -113,7 +115,10 @@ parse_key(struct maker *m, const struct row *row UNUSED, void *base, struct word
 			k->type = (enum key_type)t;
 	if (n > 3 && !str_eq(words[3].text, STR("-")))
 		k->half = conf_copy(m, words[3].text);
-	(void)conf_get_data(m, words, n, &i, &k->pem);
+	if (n > i && str_number(words[i].text, INT64_MAX, &made))
+		k->made_ms = (int64_t)made;
+	else
+		(void)conf_get_data(m, words, n, &i, &k->pem);
 }
 
 static bool
@@ -157,6 +162,8 @@ format_key(struct view *v, const struct row *row UNUSED, const void *base, size_
 		put_again(v->out, k->path);
 	else if (v->role == ROLE_KEYD || v->role == ROLE_SUPERVISOR)
 		conf_put_data(v->out, k->pem);
+	else if (v->role == ROLE_DOCTOR)
+		buf_addf(v->out, " %lld", (long long)k->made_ms);
 	return true;
 }
 

@@ -168,6 +168,7 @@ load(struct maker *m, enum file_kind kind, const struct word *w, struct file *f)
 		error = -1;
 	} else if ((error = read_all(fd, &b)) == 0) {
 		f->mode = st.st_mode;
+		f->made_ms = (int64_t)st.st_mtim.tv_sec * 1000;
 		f->text = arena_str(kind == FILE_CONFIG ? &m->tree->arena : &m->full->arena,
 		                    buf_str(&b));
 	}

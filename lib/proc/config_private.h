@@ -263,6 +263,7 @@ enum file_kind { FILE_CONFIG, FILE_CERT, FILE_KEY, FILE_USERS, FILE_SECRET };
 struct file {
 	struct str text; /* in the configuration's arena (the tree's for FILE_CONFIG) */
 	mode_t     mode;
+	int64_t    made_ms; /* when it was written, wall clock */
 	bool       missing; /* FILE_USERS only: not there yet, which is no error */
 };
 

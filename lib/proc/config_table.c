@@ -80,7 +80,7 @@ const struct row conf_rows[] = {
 	 .help = "sender domains allowed, as example.com or *.example.org; none: capture mode"},
 	{.name = "listen", .kind = &kind_listen, .def = "127.0.0.1:25 [::1]:25", .least = 1, .roles = S_ | D_, .flags = ROW_REPEAT,
 	 .help = "ADDRESS:PORT ... [tls|starttls] [auth] [tls-required] [auth-required] [lint fix|strict|off] [proxy CIDR ...]"},
-	{.name = "tls", .kind = &kind_tls, .least = 1, .most = 2, .roles = S_ | K_, .flags = ROW_REPEAT,
+	{.name = "tls", .kind = &kind_tls, .least = 1, .most = 2, .roles = S_ | K_ | X_, .flags = ROW_REPEAT,
 	 .help = "CERT.pem KEY.pem, or a folder with fullchain.pem and privkey.pem; several by SNI"},
 	{.name = "trust", .kind = &kind_trust, .def = "loopback", .least = 1, .roles = S_, .flags = ROW_REPEAT, .block = from_trust,
 	 .help = "networks that may send without a login: loopback, container-net, none, CIDR { from PATTERN ...  rate N/h  quota N/d }"},

@@ -114,7 +114,7 @@ format_tls(struct view *v, const struct row *row UNUSED, const void *base, size_
 	conf_put_word(v->out, t->key_path);
 	if (!v->show && v->role == ROLE_KEYD && v->full->forgotten)
 		put_again(v->out, t);
-	else if (!v->show && v->role != ROLE_SMTPD)
+	else if (!v->show && (v->role == ROLE_KEYD || v->role == ROLE_SUPERVISOR))
 		conf_put_data(v->out, t->key_pem);
 	return true;
 }

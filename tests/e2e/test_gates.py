@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 
-from house import Skip, until
+from house import Skip, certificate, until
 from receiver import Receiver
 from world import World, letter, mx_zone, world, zone_lines
 from zones import IllServer
@@ -184,11 +184,14 @@ def start_signed(w):
 
 def test_the_doctor_in_the_daemon():
     with gated(config="preflight advise", zone=GOOD.replace("-all", "?all")) as w:
+        cert, key = certificate(w.postern.dir, "mail.sender.example")
+        w.postern.configure(w.config + f"tls {cert} {key}\n")
         start_signed(w)
         d = examined(w)
         assert d["preflight"] == "advise" and d["pass"] > 5, d
         checks = {c["id"]: c for c in d["checks"]}
         assert checks["ptr.exists"]["pass"] == 1 and checks["spf.auth"]["pass"] == 1 and checks["dkim.match"]["pass"] == 2, checks
+        assert checks["tls.cert"]["pass"] == 1 and checks["dkim.bits"]["pass"] == checks["dkim.age"]["pass"] == 2, checks
         assert not any(i.startswith("relay.") or i in ("fs", "dkim.sign") for i in checks), sorted(checks)
         assert finding(w, "spf.all")[0]["status"] == "warn"
         text = w.postern.run("status", check=0).stdout

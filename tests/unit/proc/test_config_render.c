@@ -50,7 +50,7 @@ static const char everything[] =
         "smtpd-processes 2\n";
 
 enum { HOSTNAME = 1, RULES = 2, TLS_KEYS = 4, USERS_TEXT = 8, SIGNING_KEYS = 16, PASSWORDS = 32, ROUTES = 64,
-       RETRY = 128, DKIM = 256, PATHS = 512, CA = 1024, CERTS = 2048 };
+       RETRY = 128, DKIM = 256, PATHS = 512, CA = 1024, CERTS = 2048, DATES = 4096 };
 
 static const struct {
 	enum role_id role;
@@ -62,7 +62,7 @@ static const struct {
 	{ROLE_QUEUE, HOSTNAME | RETRY},
 	{ROLE_DELIVERY, HOSTNAME | PASSWORDS | ROUTES | DKIM | CA},
 	{ROLE_KEYD, DKIM | SIGNING_KEYS | TLS_KEYS},
-	{ROLE_DOCTOR, HOSTNAME | ROUTES | DKIM},
+	{ROLE_DOCTOR, HOSTNAME | ROUTES | DKIM | CERTS | DATES},
 };
 
 static struct config *
@@ -183,6 +183,8 @@ dkim_is(const struct config *a, const struct config *b, unsigned sees)
 		assert_int_equal(a->dkim[i].simple_body, b->dkim[i].simple_body);
 		assert_int_equal(a->dkim[i].simple_header, b->dkim[i].simple_header);
 		for (size_t k = 0; k < a->dkim[i].n_keys; k++) {
+			assert_true(b->dkim[i].keys[k].made_ms > 0);
+			assert_int_equal(a->dkim[i].keys[k].made_ms, (sees & DATES) != 0 ? b->dkim[i].keys[k].made_ms : 0);
 			STR_IS(a->dkim[i].keys[k].selector, b->dkim[i].keys[k].selector);
 			assert_int_equal(a->dkim[i].keys[k].type, b->dkim[i].keys[k].type);
 			SEEN(SIGNING_KEYS, a->dkim[i].keys[k].pem);
