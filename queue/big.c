@@ -107,6 +107,8 @@ big_save(struct disk *d, struct block *b)
 	s->b = b;
 	s->job.done = saved;
 	s->job.arg = s;
+	step = job_step(&s->job, STEP_PUSH, b->big_fd);
+	step->at = (off_t)b->r.body_len;
 	job_step(&s->job, STEP_SYNC, b->big_fd);
 	step = job_step(&s->job, STEP_SUM, b->big_fd);
 	step->at = (off_t)b->r.body_len;

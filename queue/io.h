@@ -16,6 +16,11 @@ struct io {
 	ssize_t (*write)(int fd, const struct iovec *iov, int n, off_t at);
 	ssize_t (*read)(int fd, void *to, size_t n, off_t at);
 	int (*sync)(int fd);                 /* the octets of a file */
+	/*
+	 * These octets are on their way to the disk, or there; only sync() is a promise. A failure that is told here
+	 * is not told there again: it must not be ignored.
+	 */
+	int (*push)(int fd, off_t at, off_t n);
 	int (*sync_dir)(int fd);             /* the names in a folder */
 	int (*allocate)(int fd, off_t size); /* blocks for all of 0..size, size set */
 	int (*rename)(int dirfd, const char *from, const char *to);

@@ -9,6 +9,8 @@
 
 #include "lib/util/mem.h"
 
+enum { PUSH_SLICE = 2 * 1024 * 1024 };
+
 struct step *
 job_step(struct job *job, enum step_kind kind, int fd)
 {
@@ -72,6 +74,19 @@ write_all(const struct io *io, struct step *s)
 	return 0;
 }
 
+/*
+ * One sync of 50 MiB fills the queue of the disk, and mail of 4 KiB then waits for all of it. In slices of two the disk
+ * keeps nearly its full speed (measured: 1,050 to 1,300 MiB/s of 1,300), and a small sync meanwhile takes 3 ms instead of 9.
+ */
+static int
+push(const struct io *io, int fd, off_t size)
+{
+	for (off_t at = 0; at < size; at += PUSH_SLICE)
+		if (io->push(fd, at, size - at < PUSH_SLICE ? size - at : PUSH_SLICE) != 0)
+			return -1;
+	return 0;
+}
+
 static int
 run_step(const struct io *io, struct step *s)
 {
@@ -80,6 +95,8 @@ run_step(const struct io *io, struct step *s)
 		return write_all(io, s);
 	case STEP_SYNC:
 		return io->sync(s->fd);
+	case STEP_PUSH:
+		return push(io, s->fd, s->at);
 	case STEP_ALLOCATE:
 		return io->allocate(s->fd, s->at);
 	case STEP_RENAME:

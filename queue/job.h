@@ -13,6 +13,7 @@
 enum step_kind {
 	STEP_WRITE,
 	STEP_SYNC,
+	STEP_PUSH, /* before the SYNC of a large file, in slices */
 	STEP_ALLOCATE,
 	STEP_RENAME,
 	STEP_UNLINK,
@@ -27,7 +28,7 @@ struct step {
 	enum step_kind kind;
 	bool           lenient; /* its failure does not end the job */
 	int            fd;      /* of the file, or of the folder */
-	off_t          at;      /* WRITE: offset; ALLOCATE, SUM: size */
+	off_t          at;      /* WRITE: offset; PUSH, ALLOCATE, SUM: size */
 	uint64_t       sum;     /* SUM: seed, then result */
 	struct iovec  *iov;     /* WRITE: changed by short writes */
 	unsigned       n_iov;

@@ -18,7 +18,12 @@
 enum {
 	SPARE_MAX = 32,
 	SPARE_OCTETS = 64 * 1024, /* a spare message keeps no more memory than this */
-	WRITE_OCTETS = 128 * 1024,
+	/*
+	 * Up to so many gather in memory; the pieces of 64 KiB in which input comes make it 256 KiB
+	 * at most while the file is waited for.
+	 */
+	INLINE_OCTETS = 192 * 1024,
+	WRITE_OCTETS = 64 * 1024,
 	TIGHT_OCTETS = 16 * 1024, /* while memory is short */
 	TEXT_MAX = 2 * 1024 *
 	           1024, /* never reached: input comes in pieces and is spilled between them */
@@ -413,11 +418,8 @@ message_finish(struct message *m)
 bool
 message_wants_spill(const struct message *m)
 {
-	/*
-	 * Two octets of room: the last line of a counted message may still get its CRLF. And
-	 * quoted-printable makes four octets of one at most, line breaks and fields included.
-	 */
-	size_t fits = has_long_lines(m) ? WIRE_INLINE_MAX / 4 : WIRE_INLINE_MAX - 2;
+	/* Quoted-printable makes four octets of one at most, line breaks and fields included. */
+	size_t fits = has_long_lines(m) ? INLINE_OCTETS / 4 : INLINE_OCTETS;
 
 	return m->fd < 0 && m->refusal.code == 0 && m->text.n > fits;
 }

@@ -4,7 +4,7 @@
  *
  * Takes octets from the client as DATA or BDAT deliver them, finds the end of
  * the header, repairs and checks that (fixup.h), and hashes the body as it
- * passes. What will be stored gathers in memory; above WIRE_INLINE_MAX the
+ * passes. What will be stored gathers in memory; above 192 KiB the
  * owner asks the queue for a descriptor and gives it to message_spill(), and
  * from then on memory holds a small part only. What is wrong with the message
  * is remembered and answered at its end: a client reads no reply before.

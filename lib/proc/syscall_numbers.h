@@ -40,6 +40,12 @@
 #ifndef SYS_rseq
 #define SYS_rseq (-1)
 #endif
+#ifndef SYS_sync_file_range
+#define SYS_sync_file_range (-1)
+#endif
+#ifndef SYS_sync_file_range2
+#define SYS_sync_file_range2 (-1)
+#endif
 #ifndef SYS_stat
 #define SYS_stat (-1)
 #endif

@@ -127,6 +127,8 @@ static const struct call allowed[] = {
 	{SYS_pwritev2, Q},
 	{SYS_fsync, Q},
 	{SYS_fdatasync, Q},
+	{SYS_sync_file_range, Q},
+	{SYS_sync_file_range2, Q},
 	{SYS_fallocate, Q},
 	{SYS_fadvise64, Q},
 	{SYS_renameat, Q},

@@ -16,13 +16,14 @@
 #include "queue/disk.h"
 #include "tests/unit/queue/store_rig.h"
 
-enum kind { K_WRITE, K_SYNC, K_SYNC_DIR, K_ALLOCATE, K_RENAME, K_UNLINK, K_READ, KINDS };
+enum kind { K_WRITE, K_SYNC, K_PUSH, K_SYNC_DIR, K_ALLOCATE, K_RENAME, K_UNLINK, K_READ, KINDS };
 
 /* The thread and the loop both come here; failures are planned while the thread is idle. */
 static volatile int plan[KINDS];   /* calls of that kind until failures begin; -1: never */
 static volatile int length[KINDS]; /* how many then fail */
 static volatile int plan_errno = EIO;
 static volatile int writes_ok;
+static volatile off_t pushed;
 
 static int
 fails(enum kind k)
@@ -81,6 +82,13 @@ shim_sync(int fd)
 }
 
 static int
+shim_push(int fd, off_t at, off_t n)
+{
+	pushed += n;
+	return fails(K_PUSH) != 0 ? -1 : io_real.push(fd, at, n);
+}
+
+static int
 shim_sync_dir(int fd)
 {
 	return fails(K_SYNC_DIR) != 0 ? -1 : io_real.sync_dir(fd);
@@ -108,6 +116,7 @@ static const struct io shim = {
 	.write = shim_write,
 	.read = shim_read,
 	.sync = shim_sync,
+	.push = shim_push,
 	.sync_dir = shim_sync_dir,
 	.allocate = shim_allocate,
 	.rename = shim_rename,
@@ -377,6 +386,10 @@ a_large_body_that_fails_is_never_ok(void **state)
 	assert_int_equal(rig_put_big(r, 1, "a.example", 600 * 1024), STORE_UNKNOWN);
 	fail_next(r, K_RENAME, 1);
 	assert_int_equal(rig_put_big(r, 2, "a.example", 600 * 1024), STORE_UNKNOWN);
+	fail_next(r, K_PUSH, 1); /* the sync behind it would not tell */
+	pushed = 0;
+	assert_int_equal(rig_put_big(r, 3, "a.example", 600 * 1024), STORE_UNKNOWN);
+	assert_int_equal(pushed, 600 * 1024);
 	rig_turn(r, 100);
 	rig_crash(r);
 	rig_open(r);
