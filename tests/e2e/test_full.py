@@ -175,7 +175,9 @@ def fill(path, leave):
 
 
 def segments(w):
-    return [name for name in os.listdir(f"{w.postern.dir}/spool") if name.endswith(".seg")]
+    """The sizes of those that have all their blocks."""
+    files = [os.stat(f"{w.postern.dir}/spool/{name}") for name in os.listdir(f"{w.postern.dir}/spool") if name.endswith(".seg")]
+    return [st.st_size for st in files if st.st_size and st.st_blocks * 512 >= st.st_size]
 
 
 def send_at_once(w, number, size):

@@ -347,6 +347,32 @@ no_room_is_full_and_passes(void **state)
 	assert_int_equal(rig_messages(r), id);
 }
 
+/* Mail that is on its way to the log when no next segment can be had: its clients do not wait until there is room. */
+static void
+who_waits_when_there_is_no_room_is_told(void **state)
+{
+	struct rig *r = *state;
+	uint64_t    id = 0;
+
+	rig_put(r, ++id, "a.example", 100);
+	rig_turn(r, 100);
+	rig_idle(r);
+	plan_errno = ENOSPC;
+	fail_next(r, K_ALLOCATE, 100000);
+	while (id < 60)
+		rig_put_start(r, ++id, "a.example", 200 * 1024, false);
+	for (int i = 0; i < 300 && (r->state != STORE_NO_ROOM || r->result != STORE_FULL); i++)
+		rig_turn(r, 10);
+	rig_turn(r, 100);
+	assert_int_equal(r->result, STORE_FULL);
+	id = rig_messages(r);
+	assert_in_range(id, 15, 45); /* two segments full */
+	no_plans();
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(rig_messages(r), id);
+}
+
 /* Each call of each kind fails once in a short life; what was OK is there, what was not is not delivered. */
 static void
 every_single_failure(void **state)
@@ -460,6 +486,7 @@ main(void)
 		CASE(what_heals_is_counted_once),
 		CASE(a_second_failure_stops_intake),
 		CASE(no_room_is_full_and_passes),
+		CASE(who_waits_when_there_is_no_room_is_told),
 		CASE(every_single_failure),
 		CASE(a_large_body_that_fails_is_never_ok),
 		CASE(small_mail_does_not_wait_for_a_large_body),
