@@ -335,18 +335,23 @@ contend(int fd, unsigned column, _Atomic unsigned *inside, _Atomic unsigned *ove
 	limits_init(&ls);
 	if (!limits_share(&ls, fd, column, 4, KEY_SECRET))
 		_exit(1);
-	for (uint32_t i = 0; i < 20000; i++) {
+	for (uint32_t i = 0; i < 400000; i++) {
 		struct limit l = limits_login(&ls, STR("contended"), i);
 		uint32_t     other = i * 4 + column;
+		struct str   name = {(const char *)&other, sizeof other};
 
 		/* Others come and go in all buckets meanwhile. */
-		(void)limit_fail(
-			limits_login(&ls, (struct str){(const char *)&other, sizeof other}, i), i);
-		(void)limit_fail(limits_login(&ls, STR("hasty"), i), i);
+		if (i % 20 == 0) {
+			(void)limit_fail(limits_login(&ls, name, i), i);
+			(void)limit_fail(limits_login(&ls, STR("hasty"), i), i);
+		}
 		if (!limit_enter(&ls, l, 2))
 			continue;
-		if (++*inside > 2)
-			++*over;
+		/* Long enough for another to come in, were there a gap. */
+		++*inside;
+		for (unsigned k = 0; k < 20; k++)
+			if (*inside > 2)
+				++*over;
 		--*inside;
 		limit_leave(&ls, l);
 	}
