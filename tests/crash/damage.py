@@ -104,7 +104,7 @@ class Spool:
             for number in range(3):
                 p.start()
                 client = Client(p.port)
-                for size in (600, 3000, 9000, 30000, 300000, *[200000] * 8):  # so much lives that nothing need be moved
+                for size in (600, 3000, 9000, 30000, 300000, *[180000] * 9):  # so much lives that nothing need be moved
                     self.send(client, ["x@b.example"], size, rng)
                 self.send(client, ["x@b.example", "y@c.example"], 2000, rng)
                 done = [self.send(client, ["x@a.example"], 1500, rng) for _ in range(3)]
