@@ -40,6 +40,7 @@ struct side {
 static struct loop *loop;
 static struct side  up, one, two;
 static unsigned     readies;
+static bool         wants_rows; /* statistics; they come at the end without being asked for, too */
 static unsigned     wanted; /* loop_run() ends when this many things have come */
 static pid_t        child;
 
@@ -55,10 +56,16 @@ message(void *arg, enum wire_id id, const void *msg, int fd)
 {
 	struct side              *s = arg;
 	const struct wire_signed *m = msg;
+	const struct wire_stats  *told = msg;
 
 	assert_int_equal(fd, -1);
 	if (id == WIRE_READY) {
 		readies++;
+		came();
+	}
+	if (id == WIRE_STATS && wants_rows) {
+		buf_clear(&s->why);
+		buf_add(&s->why, told->rows);
 		came();
 	}
 	if (id != WIRE_SIGNED && id != WIRE_TLS_SIGNED)
@@ -295,6 +302,22 @@ what_may_be_signed_is_signed(void **state)
 	}
 }
 
+/* Each refused request is counted for the key that it asked for. */
+static void
+check_counts(void)
+{
+	static const char *const rows[] = {"refused:example.org/rsa 4\n", "refused:example.org/ed 1\n",
+	                                   "\nrefused 8\n"};
+
+	wants_rows = true;
+	channel_send(up.channel, WIRE_ASK_STATS, &(struct wire_empty){0}, -1);
+	wait_for(1);
+	wants_rows = false;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (str_find_str(buf_str(&up.why), str_of(rows[i])) < 0)
+			fail_msg("%s is not in\n%s", rows[i], buf_z(&up.why));
+}
+
 static void
 bad_requests_are_answered(void **state)
 {
@@ -321,6 +344,7 @@ bad_requests_are_answered(void **state)
 		assert_string_equal(buf_z(&one.why), rows[i].why);
 		assert_int_equal(one.signature.n, 0);
 	}
+	check_counts();
 }
 
 /* Nothing of what a client wrote may be in the way of the mail. */
