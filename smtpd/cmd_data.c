@@ -6,7 +6,10 @@
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
-enum { PIECE_MAX = 64 * 1024 };
+enum {
+	PIECE_MAX = 64 * 1024,
+	GULP_OCTETS = 16 * 1024, /* of a large message a turn: a hundred of 64 KiB take 10 ms */
+};
 
 /* The octets of a chunk that cannot be refused in any other way than by reading on to eternity. */
 static const uint64_t chunk_limit = (uint64_t)1 << 40;
@@ -95,6 +98,8 @@ on_opened(struct handover_job *job, int fd)
 	struct session     *s = t->session;
 
 	message_spill(t->message, fd);
+	if (s->stream != NULL)
+		stream_gulp(s->stream, GULP_OCTETS);
 	if (t->message->data.kind == DATA_DOTTED) {
 		session_enter(s, PHASE_DATA);
 	} else {

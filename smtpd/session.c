@@ -112,6 +112,8 @@ void
 session_reset(struct session *s)
 {
 	transaction_destroy(s->tx);
+	if (s->stream != NULL)
+		stream_gulp(s->stream, 0);
 	s->tx = NULL;
 }
 

@@ -116,6 +116,12 @@ stream_take(struct stream *s, size_t n)
 	taken(s);
 }
 
+void
+stream_gulp(struct stream *s, size_t octets)
+{
+	s->gulp = octets;
+}
+
 size_t
 stream_waiting(const struct stream *s)
 {

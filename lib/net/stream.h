@@ -73,6 +73,12 @@ enum stream_line stream_line(struct stream *s, size_t limit, struct str *line);
  */
 struct str stream_peek(struct stream *s, size_t max);
 void       stream_take(struct stream *s, size_t n);
+
+/*
+ * From now on the socket is read in pieces of at most so many octets, one in each turn of the loop: with many
+ * streams that bring much, others wait for a turn of each. 0: as many as fit. TLS reads its records as they are.
+ */
+void stream_gulp(struct stream *s, size_t octets);
 size_t     stream_waiting(const struct stream *s); /* octets of input not taken */
 
 void   stream_write(struct stream *s, struct str octets); /* copied; leaves when the loop next turns */

@@ -98,8 +98,11 @@ read_once(struct stream *s)
 {
 	size_t  room;
 	char   *to = inbox_room(&s->in, loop_scratch(s->loop), &room);
-	ssize_t n = to == NULL ? IO_WANT_READ : sock_read(&s->sock, to, room);
+	ssize_t n;
 
+	if (s->gulp > 0 && s->gulp < room && s->sock.ssl == NULL)
+		room = s->gulp;
+	n = to == NULL ? IO_WANT_READ : sock_read(&s->sock, to, room);
 	s->read_writes = n == IO_WANT_WRITE;
 	if (n > 0) {
 		inbox_came(&s->in, (size_t)n);

@@ -27,6 +27,7 @@ struct stream {
 	void           *arg;
 	struct sock     sock;
 	struct inbox    in;
+	size_t          gulp; /* of stream_gulp(); 0: no limit */
 	struct outbox   out;
 	enum phase      phase;
 	bool            busy; /* its event function runs */

@@ -201,6 +201,34 @@ taking_a_little_makes_room(void **state)
 	free(much);
 }
 
+/* Each piece is taken in an event of its own. */
+static void
+gulps_are_small_when_asked(void **state)
+{
+	struct fixture *f = *state;
+	char           *much = mem_array(60000, 1);
+	struct str      words;
+	size_t          events = 0;
+
+	memset(much, 'x', 60000);
+	stream_gulp(f->b.s, 1000);
+	stream_write(f->a.s, (struct str){much, 60000});
+	end_wait_octets(&f->b, 60000);
+	words = buf_str(&f->b.diary);
+	while (str_word(&words).n > 0)
+		events++;
+	assert_true(events >= 60);
+	stream_gulp(f->b.s, 0);
+	buf_clear(&f->b.diary);
+	stream_write(f->a.s, (struct str){much, 60000});
+	end_wait_octets(&f->b, 120000);
+	words = buf_str(&f->b.diary);
+	for (events = 0; str_word(&words).n > 0;)
+		events++;
+	assert_true(events < 60);
+	free(much);
+}
+
 static void
 one_timeout_comes_once(void **state)
 {
@@ -443,6 +471,7 @@ main(void)
 		T(resuming_tells_of_input_that_waits),
 		T(input_that_nobody_takes_is_bounded),
 		T(taking_a_little_makes_room),
+		T(gulps_are_small_when_asked),
 		T(one_timeout_comes_once),
 		T(a_refused_connection_says_so),
 		T(an_impossible_connection_fails_later),
