@@ -10,7 +10,7 @@ import socket
 import time
 from contextlib import contextmanager
 
-from house import PATIENCE_S, TOP, Skip, free_port, until
+from house import BUILD, PATIENCE_S, TOP, Skip, free_port, until
 from test_submit import ONE, Office
 from world import SENDER, letter, world
 
@@ -117,7 +117,9 @@ def test_memory_has_a_ceiling():
         assert short, replies[-3:]
         fine = (b"250", b"452 4.", b"451 4.", b"421 4.3.2")
         assert all(r.startswith(fine) for r in replies), [r for r in replies if not r.startswith(fine)][:3]
-        assert grown < 24 * 1024, f"{grown} KiB with a ceiling of 8 MiB for smtpd"
+        # A sanitizer keeps for a while what has been freed, all in all more than the ceiling allows.
+        most = 24 if os.path.exists(f"{BUILD}/tests/crash/fail.so") else 96
+        assert grown < most * 1024, f"{grown} KiB with a ceiling of 8 MiB for smtpd"
         assert w.postern.wait_event("reject", 1, why="no-memory")
         assert w.postern.role_pids("smtpd") == [pid]
         w.postern.send(SENDER, ["b@a.example"], letter())
