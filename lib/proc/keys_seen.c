@@ -12,7 +12,7 @@
 #include "lib/proc/verdicts.h"
 #include "lib/util/buf.h"
 
-static const char file[] = "keys-seen", fresh[] = "keys-seen.new";
+static const char    file[] = "keys-seen", fresh[] = "keys-seen.new";
 static const int64_t week_ms = 7 * 24 * 3600 * (int64_t)1000;
 
 enum { FILE_LIMIT = 256 * 1024 };
@@ -53,9 +53,8 @@ is_recent(struct str line, int64_t now_ms)
 {
 	uint64_t at;
 
-	return str_eq(str_word(&line), STR("at")) &&
-	       str_number(str_word(&line), INT64_MAX, &at) && (int64_t)at <= now_ms &&
-	       now_ms - (int64_t)at < week_ms;
+	return str_eq(str_word(&line), STR("at")) && str_number(str_word(&line), INT64_MAX, &at) &&
+	       (int64_t)at <= now_ms && now_ms - (int64_t)at < week_ms;
 }
 
 void
