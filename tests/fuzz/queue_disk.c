@@ -55,6 +55,12 @@ sync_or_fail(int fd UNUSED)
 	return fails(true) ? -1 : 0;
 }
 
+static int
+push_or_fail(int fd UNUSED, off_t at UNUSED, off_t n UNUSED)
+{
+	return fails(true) ? -1 : 0;
+}
+
 /* Room that nobody writes to need not be there. */
 static int
 allocate(int fd, off_t size)
@@ -78,6 +84,7 @@ static const struct io disk_io = {
 	.write = write_or_fail,
 	.read = read_it,
 	.sync = sync_or_fail,
+	.push = push_or_fail,
 	.sync_dir = sync_or_fail,
 	.allocate = allocate,
 	.rename = rename_it,
