@@ -17,6 +17,7 @@ struct dkim_entry {
 	struct hash_node node;
 	struct held_key  held;
 	char            *domain, *selector, *ascii, *whose;
+	bool             past; /* no longer configured */
 };
 
 struct tls_entry {
@@ -29,6 +30,7 @@ struct keyring {
 	struct hash       dkim;
 	struct tls_entry *tls;
 	size_t            n_tls;
+	size_t            n_past; /* in `dkim` */
 };
 
 static uint64_t
@@ -149,7 +151,25 @@ hold_tls(struct keyring *r, const struct tls_conf *conf, const struct keyring *o
 }
 
 static void
-take_past(struct keyring *r, struct keyring *old)
+take_past_dkim(struct keyring *r, struct keyring *old)
+{
+	struct hash_node *next, *n = hash_walk(&old->dkim, NULL);
+
+	for (; n != NULL; n = next) {
+		struct dkim_entry *e = CONTAINER(n, struct dkim_entry, node);
+
+		next = hash_walk(&old->dkim, n);
+		if (e->past || find(r, str_of(e->domain), str_of(e->selector)) != NULL)
+			continue;
+		hash_remove(&old->dkim, n);
+		e->past = true;
+		r->n_past++;
+		hash_put(&r->dkim, n, place_of(str_of(e->domain), str_of(e->selector)));
+	}
+}
+
+static void
+take_past_tls(struct keyring *r, struct keyring *old)
 {
 	for (size_t i = 0; i < old->n_tls; i++) {
 		struct tls_entry *e = &old->tls[i];
@@ -174,8 +194,10 @@ keyring_create(const struct config *c, struct keyring *old)
 	r->tls = mem_array(c->n_tls + (old == NULL ? 0 : old->n_tls), sizeof *r->tls);
 	for (size_t i = 0; i < c->n_tls; i++)
 		hold_tls(r, &c->tls[i], old);
-	if (old != NULL)
-		take_past(r, old);
+	if (old != NULL) {
+		take_past_dkim(r, old);
+		take_past_tls(r, old);
+	}
 	return r;
 }
 
@@ -242,7 +264,7 @@ keyring_stats(const struct keyring *r, struct buf *rows)
 	struct hash_node *n;
 	size_t            told = 0;
 
-	buf_addf(rows, "keys %zu\ntls_keys %zu\n", r->dkim.n, r->n_tls);
+	buf_addf(rows, "keys %zu\ntls_keys %zu\n", r->dkim.n - r->n_past, r->n_tls);
 	for (size_t i = 0; i < r->n_tls && told < TELL_MAX; i++)
 		told += add_tally(rows, r->tls[i].held.whose, &r->tls[i].held.tally);
 	for (n = hash_walk(&r->dkim, NULL); n != NULL && told < TELL_MAX; n = hash_walk(&r->dkim, n)) {

@@ -30,8 +30,8 @@ struct held_tls_key {
 
 /*
  * A key that cannot be loaded ends the process, one without a text is left out. Tallies of keys that `old`, which may be NULL, has too
- * are carried over. TLS keys that only `old` has are taken from it, and kept until the next time: sessions that began
- * under its certificates may still have their handshake before them.
+ * are carried over. Keys that only `old` has are taken from it, and kept until the next time: sessions that began
+ * under its certificates may still have their handshake before them, and mail its signature.
  */
 struct keyring *keyring_create(const struct config *c, struct keyring *old);
 void            keyring_destroy(struct keyring *r); /* NULL is allowed */

@@ -253,7 +253,7 @@ became_ready(struct member *m, uint32_t generation)
 		m->state = MEMBER_READY;
 		m->ready_at_ms = time_mono_ms();
 	}
-	if (!cr->was_ready && crew_is_ready(cr, 0))
+	if (!cr->was_ready && crew_is_ready(cr, ~0u, 0))
 		cr->was_ready = true;
 	cr->hooks->ready(cr->arg, m);
 }
@@ -479,12 +479,13 @@ crew_alive(const struct crew *cr, unsigned roles)
 }
 
 bool
-crew_is_ready(const struct crew *cr, uint32_t generation)
+crew_is_ready(const struct crew *cr, unsigned roles, uint32_t generation)
 {
 	for (size_t i = 0; i < cr->n; i++) {
 		const struct member *m = &cr->members[i];
 
-		if (!in(cr->resting, m) && (m->state != MEMBER_READY || m->generation < generation))
+		if (in(roles & ~cr->resting, m) &&
+		    (m->state != MEMBER_READY || m->generation < generation))
 			return false;
 	}
 	return true;

@@ -74,7 +74,9 @@ void     crew_rest(struct crew *cr, unsigned roles);
 void     crew_drain(struct crew *cr, unsigned roles); /* they are not started again */
 void     crew_kill(struct crew *cr, unsigned roles);
 unsigned crew_alive(const struct crew *cr, unsigned roles);         /* how many processes */
-bool     crew_is_ready(const struct crew *cr, uint32_t generation); /* all but resting ones */
+
+/* Whether all of `roles`, but for resting ones, work with this configuration or a later one. */
+bool crew_is_ready(const struct crew *cr, unsigned roles, uint32_t generation);
 
 /* Ask all that can answer; the number of those. */
 unsigned crew_ask_stats(struct crew *cr);

@@ -70,6 +70,26 @@ note_restarts(struct supervise *s, const struct config *next)
 	     "process counts");
 }
 
+/*
+ * keyd has the new keys: the others hear of them now. Sooner, a handshake or a signature would
+ * ask for a key that is not there yet; those that still ask for the old ones find them, too.
+ */
+static void
+spread(struct supervise *s)
+{
+	s->keys_first = false;
+	for (struct member *m = crew_next(s->crew, NULL); m != NULL; m = crew_next(s->crew, m)) {
+		if (m->id == ROLE_KEYD)
+			continue;
+		supervise_send_config(s, m);
+		if (m->id == ROLE_SMTPD)
+			supervise_send_sockets(s, m, true);
+	}
+	crew_rest(s->crew, supervise_resting(s->config));
+	if (s->checkup != NULL && s->was_ready)
+		checkup_config(s->checkup, s->config, s->generation);
+}
+
 /* Put `next` in force; its reference becomes ours. False: nothing has changed, `why` has a line more. */
 static bool
 adopt(struct supervise *s, struct config *next, const char *reason, struct buf *why)
@@ -88,14 +108,10 @@ adopt(struct supervise *s, struct config *next, const char *reason, struct buf *
 	next->generation = ++s->generation;
 	config_forget_keys(next);
 	log_setup("supervisor", next->log_json ? LOG_JSON : LOG_LOGFMT, next->debug);
-	for (struct member *m = crew_next(s->crew, NULL); m != NULL; m = crew_next(s->crew, m)) {
-		supervise_send_config(s, m);
-		if (m->id == ROLE_SMTPD)
-			supervise_send_sockets(s, m, true);
-	}
-	crew_rest(s->crew, supervise_resting(next));
-	if (s->checkup != NULL && s->was_ready)
-		checkup_config(s->checkup, next, s->generation);
+	for (struct member *m = crew_next(s->crew, NULL); m != NULL; m = crew_next(s->crew, m))
+		if (m->id == ROLE_KEYD)
+			supervise_send_config(s, m);
+	s->keys_first = true;
 	s->reload_why = reason;
 	s->reload_ms = time_mono_ms();
 	timer_set(s->reload_timer, RELOAD_MS);
@@ -144,6 +160,8 @@ reload_over(void *arg)
 {
 	struct supervise *s = arg;
 
+	if (s->keys_first)
+		spread(s);
 	log_warn(ev("reload-slow"), kv("why", "not all roles have taken the new configuration"));
 	end(s, TRY_AGAIN);
 }
@@ -191,6 +209,10 @@ reload_refresh(struct supervise *s)
 void
 reload_check(struct supervise *s)
 {
-	if (s->reload_why != NULL && crew_is_ready(s->crew, s->generation))
+	if (s->reload_why == NULL)
+		return;
+	if (s->keys_first && crew_is_ready(s->crew, 1u << ROLE_KEYD, s->generation))
+		spread(s);
+	if (!s->keys_first && crew_is_ready(s->crew, ~0u, s->generation))
 		end(s, 0);
 }

@@ -267,9 +267,9 @@ on_ready(void *arg, struct member *m UNUSED)
 {
 	struct supervise *s = arg;
 
-	if (s->phase != RUNNING || !crew_is_ready(s->crew, s->generation))
+	if (s->phase != RUNNING)
 		return;
-	if (!s->was_ready)
+	if (!s->was_ready && crew_is_ready(s->crew, ~0u, s->generation))
 		all_ready(s);
 	reload_check(s);
 }

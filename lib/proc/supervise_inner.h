@@ -47,6 +47,7 @@ struct supervise {
 	struct buf     warnings;   /* of the configuration that is being put in force */
 	const char    *reload_why; /* NULL: no reload is under way */
 	bool           again;      /* SIGHUP came meanwhile */
+	bool           keys_first; /* only keyd has the new configuration so far */
 	int64_t        started_ms, reload_ms;
 	struct buf     last_problem; /* of changed files: reported once */
 	int64_t        last_depth;
