@@ -412,19 +412,26 @@ sooner(int64_t *first, int64_t when)
 		*first = when;
 }
 
-static void
-plan(struct checkup *c)
+/* 0: nothing is planned. */
+static int64_t
+first_due(const struct checkup *c)
 {
-	int64_t first = 0, now = time_mono_ms();
+	int64_t first = 0;
 
-	if (c->pid > 0 || !makes_exams(c))
-		return;
 	sooner(&first, c->all_ms);
 	sooner(&first, c->lists_ms);
 	sooner(&first, c->closed_ms);
 	if (!list_empty(&c->suspects))
 		sooner(&first, c->suspect_ms);
-	if (first == 0)
+	return first;
+}
+
+static void
+plan(struct checkup *c)
+{
+	int64_t first = first_due(c), now = time_mono_ms();
+
+	if (c->pid > 0 || !makes_exams(c) || first == 0)
 		return;
 	if (first < c->failed_ms)
 		first = c->failed_ms;
@@ -460,6 +467,10 @@ due(void *arg)
 
 	if (c->pid > 0 || !makes_exams(c))
 		return;
+	if (first_due(c) > time_mono_ms()) { /* timers round, and nothing else may be chosen instead */
+		plan(c);
+		return;
+	}
 	choose(c, time_mono_ms());
 	start(c);
 	if (c->pid == 0)
