@@ -14,7 +14,12 @@
 #include "queue/core.h"
 #include "queue/store_disk.h"
 
-enum { DRAIN_MS = 20 * 1000, DRAIN_POLL_MS = 50, BUFFERS_MAX = 64 * 1024 * 1024 };
+enum {
+	DRAIN_MS = 20 * 1000,
+	DRAIN_POLL_MS = 50,
+	REOPEN_MS = 5 * 1000,
+	BUFFERS_MAX = 64 * 1024 * 1024,
+};
 
 struct schedule
 queue_schedule(const struct queue *q)
@@ -147,6 +152,11 @@ static bool
 open_store(struct queue *q, bool read_only, struct buf *why)
 {
 	uint64_t memory = q->config != NULL ? q->config->memory : 0; /* none: offline */
+
+	if (q->dirfd < 0) {
+		buf_addz(why, "the supervisor gave no spool directory");
+		return false;
+	}
 	q->store = store_disk_open(
 		&(struct store_disk_conf){
 			.loop = q->loop,
@@ -166,26 +176,49 @@ open_store(struct queue *q, bool read_only, struct buf *why)
 	return true;
 }
 
-/* Without a spool there is nothing to be: the role says why and stays, refusing mail. */
+static void
+be_broken(struct queue *q, struct buf *why)
+{
+	char text[sizeof q->state_why];
+
+	snprintf(text, sizeof text, "%s", buf_z(why));
+	if (q->state == STORE_BROKEN && strcmp(q->state_why, text) == 0)
+		return;
+	log_error(ev("spool-open"), kv("msg", buf_str(why)));
+	q->state = STORE_BROKEN;
+	memcpy(q->state_why, text, sizeof text);
+	role_trouble(q->role, text);
+	if (!q->ready) {
+		q->ready = true;
+		role_ready(q->role);
+	}
+	intake_state(q->intake);
+}
+
+/* Without a spool there is nothing to be: the role says why and stays, refusing mail, and tries again. */
+static void
+try_open(void *arg)
+{
+	struct queue *q = arg;
+	struct buf    why = BUF(512);
+
+	if (q->draining)
+		return;
+	if (!open_store(q, false, &why)) {
+		be_broken(q, &why);
+		timer_set(q->reopen, REOPEN_MS);
+	}
+	buf_free(&why);
+}
+
 static void
 go(void *self)
 {
 	struct queue *q = self;
-	struct buf    why = BUF(512);
 
 	q->going = true;
-	if (q->dirfd < 0)
-		buf_addz(&why, "the supervisor gave no spool directory");
-	if (q->dirfd < 0 || !open_store(q, false, &why)) {
-		log_error(ev("spool-open"), kv("msg", buf_str(&why)));
-		q->state = STORE_BROKEN;
-		snprintf(q->state_why, sizeof q->state_why, "%s", buf_z(&why));
-		role_trouble(q->role, buf_z(&why));
-		q->ready = true;
-		role_ready(q->role);
-		intake_state(q->intake);
-	}
-	buf_free(&why);
+	q->reopen = timer_create_on(q->loop, try_open, q);
+	try_open(q);
 }
 
 /* ---- the end ---- */
@@ -294,6 +327,7 @@ destroy(struct queue *q)
 	dispatch_destroy(q->dispatch);
 	intake_destroy(q->intake);
 	timer_destroy(q->drain_end);
+	timer_destroy(q->reopen);
 	if (q->dirfd >= 0)
 		close(q->dirfd);
 	gated_free(&q->gated);

@@ -163,6 +163,33 @@ def test_second_daemon_refuses():
         w.postern.start()
 
 
+def test_spool_that_cannot_be_opened():
+    """mail is refused for now while the spool cannot be opened, and taken by itself as soon as it can"""
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, start=False) as w:
+        w.postern.start()
+        w.postern.stop()
+        big = f"{w.postern.dir}/spool/big"
+        os.rename(big, big + ".away")
+        open(big, "w").close()
+        w.postern.start()
+        with w.postern.smtp() as s:
+            s.ehlo()
+            code, text = s.mail(SENDER)
+            assert code == 451, (code, text)
+        assert "big" in w.postern.run("status", check=None).stdout
+        os.unlink(big)
+        os.rename(big + ".away", big)
+
+        def taken():
+            try:
+                w.postern.send(SENDER, ["b@a.example"], letter())
+                return True
+            except smtplib.SMTPException:
+                return False
+        until(taken, "the spool is opened")
+        w.receivers["127.0.0.2"].wait(1)
+
+
 def test_reload():
     """reload swaps a good file whole and refuses a bad one; old sessions keep the old configuration"""
     with world(zones=ONE, receivers={"127.0.0.2": {}}) as w:
