@@ -92,6 +92,11 @@ void dispatch_work(struct dispatch *d, struct str lane); /* the store has someth
 void dispatch_resumed(struct dispatch *d);               /* pauses have changed */
 /* An administrator wants to see: lanes (all, or one) rest no longer, the next part of each is a probe. */
 void            dispatch_retry(struct dispatch *d, struct str lane);
+/*
+ * The part waits because the lane failed, and that is on the disk now. If the lane has worked again meanwhile,
+ * what was released then has missed it: it is due at once.
+ */
+void            dispatch_waits(struct dispatch *d, struct str lane, uint64_t id);
 size_t          dispatch_active(const struct dispatch *d);
 void            dispatch_end(struct dispatch *d, struct attempt *a); /* settled: frees it */
 struct attempt *attempt_create(const struct store_lease *l); /* NULL: its envelope cannot be read */

@@ -236,6 +236,32 @@ lane_failed(struct dispatch *d, struct dispatch_lane *l, struct reply r)
 	sweep(d, l);
 }
 
+/* Filter and number live as long as the operation. */
+struct missed {
+	struct store_filter filter;
+	uint64_t            id;
+};
+
+static void
+found(void *arg, enum store_result result UNUSED, size_t n UNUSED)
+{
+	free(arg);
+}
+
+void
+dispatch_waits(struct dispatch *d, struct str lane, uint64_t id)
+{
+	const struct dispatch_lane *l = d == NULL ? NULL : lane_find(d, lane);
+	struct missed              *m;
+
+	if (d == NULL || d->q->store == NULL || (l != NULL && l->failures > 0))
+		return;
+	m = mem_zero(sizeof *m);
+	m->id = id;
+	m->filter = (struct store_filter){.exact = &m->id, .n_exact = 1, .status = STATUS_DEFERRED};
+	store_act(d->q->store, &m->filter, ACT_RETRY, found, m);
+}
+
 static void
 released(void *arg, enum store_result result, size_t n)
 {

@@ -30,6 +30,7 @@ struct settling {
 	size_t              n;
 	bool                relayed_dsn, attempted;
 	bool                gated; /* no attempt has been made, but the replies count */
+	bool                of_lane; /* it waits because the lane does */
 	uint64_t            turn;  /* of the gates, when it was said */
 	unsigned            stage;
 	bool                told_delay;
@@ -171,6 +172,8 @@ settled(void *arg, enum store_result result)
 	}
 	if (s->gated && result == STORE_OK)
 		gated_add(s->q, s->a->id, s->turn);
+	if (s->of_lane && result == STORE_OK)
+		dispatch_waits(s->q->dispatch, s->a->lane_name, s->a->id);
 	destroy(s);
 }
 
@@ -362,6 +365,7 @@ begin(struct queue *q, struct attempt *a, const struct outcome *o, bool attempte
 	mta = keep(&s->texts, o->mta);
 	for (size_t i = 0; i < s->n; i++)
 		decide(s, i, o->replies[i], mta);
+	s->of_lane = attempted && o->scope == SCOPE_LANE && count_fate(s, FATE_WAIT) == s->n;
 	return s;
 }
 

@@ -23,7 +23,7 @@ enum { WORKERS = 2 };
 struct player {
 	struct channel *channel;
 	unsigned        leases;
-	struct wire_lease last;  /* texts are not kept */
+	struct wire_lease last, before; /* texts are not kept */
 	size_t            n_rcpts; /* of the last */
 	const char       *reply; /* to every lease, at once: the lane is down */
 };
@@ -62,6 +62,7 @@ on_message(void *arg, enum wire_id id, const void *msg, int fd)
 	if (id != WIRE_LEASE)
 		return;
 	p->leases++;
+	p->before = p->last;
 	p->last = *(const struct wire_lease *)msg;
 	p->n_rcpts = 1;
 	for (size_t i = 0; i < p->last.rcpts.n; i++)
@@ -284,6 +285,7 @@ a_report_of_more_recipients_is_not_the_same(void **state)
 
 	(void)state;
 	config.hostname = STR("mail.example.com");
+	retry[0] = 500;
 	join(0, 10);
 	assert_int_equal(rig_put_two(&rig, 2, "a.example"), STORE_OK);
 	rig_settle(&rig, &rig.leases[0], STORE_RELEASE, 0, NULL);
@@ -335,6 +337,32 @@ a_gate_that_opens_while_a_wait_is_written(void **state)
 	for (int i = 0; i < 12000 && players[0].leases < 3; i++)
 		rig_turn(&rig, 10);
 	assert_int_equal(players[0].leases, 3);
+}
+
+/* The same of a lane: one part fails, another gets through before that is written. */
+static void
+a_lane_that_works_while_a_wait_is_written(void **state)
+{
+	uint64_t failed;
+
+	(void)state;
+	retry[0] = 3000 * 1000; /* nothing comes by itself */
+	join(0, 10);
+	rig_turn(&rig, 20);
+	for (uint64_t id = 1; id <= 2; id++) {
+		assert_int_equal(rig_put(&rig, id, "a.example", 100), STORE_OK);
+		rig_settle(&rig, &rig.leases[0], STORE_RELEASE, 0, NULL);
+	}
+	for (int i = 0; i < 12000 && players[0].leases < 2; i++)
+		rig_turn(&rig, 10);
+	failed = players[0].last.id;
+	answer(&players[0], "451 4.4.1 no answer", SCOPE_LANE);
+	players[0].last = players[0].before;
+	answer(&players[0], "250 2.0.0 ok", SCOPE_RCPT);
+	for (int i = 0; i < 12000 && players[0].leases < 3; i++)
+		rig_turn(&rig, 10);
+	assert_int_equal(players[0].leases, 3);
+	assert_int_equal(players[0].last.id, failed);
 }
 
 static uint16_t codes[4];
@@ -410,6 +438,7 @@ main(void)
 		CASE(a_lane_that_is_down_is_not_searched),
 		CASE(a_report_of_more_recipients_is_not_the_same),
 		CASE(a_gate_that_opens_while_a_wait_is_written),
+		CASE(a_lane_that_works_while_a_wait_is_written),
 		CASE(a_number_in_use_is_no_promise),
 	};
 
