@@ -8,6 +8,7 @@
 #define LIB_PROC_SYSCALL_NUMBERS_H
 
 #include <sys/syscall.h>
+#include <sys/types.h> /* a header that only has numbers would be no translation unit */
 
 /* clang-format off */
 #ifndef SYS_epoll_wait
