@@ -135,6 +135,16 @@ balancers_free(struct balancers *b)
 }
 
 void
+balancers_drop(struct balancers *b, unsigned index)
+{
+	struct arrival *a;
+
+	LIST_EACH(&b->waiting, a, struct arrival, link)
+		if (a->index == index)
+			release(a);
+}
+
+void
 balancers_take(struct balancers *b, unsigned index, int fd, struct addr peer)
 {
 	struct arrival *a;

@@ -28,6 +28,9 @@ struct balancers {
 void balancers_init(struct balancers *b, struct loop *l);
 void balancers_free(struct balancers *b); /* drops who still waits */
 
+/* Drop those who came by `index`: it means another listener from now on. */
+void balancers_drop(struct balancers *b, unsigned index);
+
 /*
  * `index` is only passed on. A header that is wrong or late (10 s) ends the connection, with a
  * line in the log.

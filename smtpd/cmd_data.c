@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "lib/proc/config.h"
+#include "lib/util/time.h"
 #include "smtpd/command.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
@@ -205,6 +206,8 @@ run_bdat(struct session *s, struct str args)
 		session_end(s, lost);
 		return REPLY_LATER;
 	}
+	s->chunk_octets = s->chunk_left;
+	s->chunk_begun_ms = time_mono_ms();
 	s->chunk_drop = s->tx == NULL || s->tx->n_rcpts == 0;
 	if (!s->chunk_drop && s->tx->message == NULL)
 		begin(s, DATA_COUNTED);

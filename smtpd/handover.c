@@ -121,6 +121,9 @@ on_opened(struct handover *h, const struct wire_spilled *m, int fd)
 			close(fd);
 		fd = -1;
 	}
+	/* Later than we waited: the queue must not keep the file until we die. */
+	if (job == NULL && m->ok != 0)
+		channel_send(h->queue, WIRE_DROP, &(const struct wire_drop){m->id}, -1);
 	if (job == NULL)
 		return;
 	forget(h, job);

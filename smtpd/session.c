@@ -18,7 +18,7 @@ enum {
 	OUTPUT_MAX = 32 * 1024, /* a client that does not read its replies gets no more of them */
 	TLS_MAX_MS = 60 * 1000, /* for a handshake */
 	TLS_OCTETS = 40 * 1024, /* of one connection, as measured with OpenSSL 3.0 */
-	SLOW_GRACE_S = 600,  /* from MAIL on, before a message has to keep a pace */
+	SLOW_GRACE_S = 600,  /* from MAIL on, before a message (or a chunk of none) has to keep a pace */
 	SLOW_RATE = 100,     /* octets a second: slower than any modem, faster than a siege */
 };
 
@@ -285,12 +285,20 @@ step(struct session *s)
 static bool
 is_dripping(const struct session *s, int64_t now)
 {
-	int64_t late_s;
+	int64_t  begun_ms, late_s;
+	uint64_t taken;
 
-	if ((s->phase & (PHASE_DATA | PHASE_CHUNK)) == 0 || s->tx == NULL || s->tx->message == NULL)
+	if ((s->phase & (PHASE_DATA | PHASE_CHUNK)) == 0)
 		return false;
-	late_s = (now - s->tx->begun_ms) / 1000 - SLOW_GRACE_S;
-	return late_s > 0 && s->tx->message->taken < (uint64_t)late_s * SLOW_RATE;
+	if (s->phase == PHASE_CHUNK && s->chunk_drop) {
+		begun_ms = s->chunk_begun_ms;
+		taken = s->chunk_octets - s->chunk_left;
+	} else {
+		begun_ms = s->tx->begun_ms;
+		taken = s->tx->message->taken;
+	}
+	late_s = (now - begun_ms) / 1000 - SLOW_GRACE_S;
+	return late_s > 0 && taken < (uint64_t)late_s * SLOW_RATE;
 }
 
 /* The clock runs from the last thing the client brought to an end, not from his last octet. */

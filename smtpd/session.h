@@ -53,7 +53,8 @@ struct session {
 	struct addr               client;
 	enum phase                phase;
 	struct str                helo, login; /* owned */
-	uint64_t                  chunk_left;
+	uint64_t                  chunk_left, chunk_octets; /* of the chunk, still to come and in all */
+	int64_t                   chunk_begun_ms; /* monotonic */
 	int64_t                   armed_ms;
 	uint64_t                  held; /* octets of memory, as counted last; part of server->held */
 	unsigned                  errors, auth_failures, mails;

@@ -92,6 +92,14 @@ close_port(struct port *p)
 	p->listener = NULL;
 }
 
+/* With those who came by it and have not said yet whom they bring. */
+static void
+empty_port(struct port *p)
+{
+	close_port(p);
+	balancers_drop(&p->owner->balancers, p->index);
+}
+
 /*
  * A place that the new configuration gives to another address is emptied at
  * once: no connection may come in by the old socket under the rules of the new one.
@@ -106,7 +114,7 @@ configure(void *self, struct config *c)
 		if (i >= c->n_listens || i >= old->n_listens ||
 		    !addr_equal(old->listens[i].addr, c->listens[i].addr) ||
 		    old->listens[i].addr.port != c->listens[i].addr.port)
-			close_port(&d->ports[i]);
+			empty_port(&d->ports[i]);
 	server_configure(&d->server, c);
 }
 

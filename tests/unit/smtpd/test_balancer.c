@@ -186,12 +186,38 @@ who_hangs_up_in_the_middle_is_let_go_at_once(void **state)
 	log_hook(NULL);
 }
 
+static void
+who_came_by_a_listener_that_is_no_more_is_dropped(void **state)
+{
+	struct loop     *l = loop_create();
+	struct balancers b;
+	struct addr      peer = {0};
+	int              gone[2], stays[2];
+	char             octet;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, gone), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, stays), 0);
+	balancers_init(&b, l);
+	balancers_take(&b, 1, gone[0], peer);
+	balancers_take(&b, 2, stays[0], peer);
+	balancers_drop(&b, 1);
+	assert_int_equal(b.waiting.n, 1);
+	assert_int_equal(recv(gone[1], &octet, 1, 0), 0);
+	assert_int_equal(recv(stays[1], &octet, 1, 0), -1);
+	balancers_free(&b);
+	loop_destroy(l);
+	close(gone[1]);
+	close(stays[1]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_are_taken_off_the_socket),
 		cmocka_unit_test(who_hangs_up_in_the_middle_is_let_go_at_once),
+		cmocka_unit_test(who_came_by_a_listener_that_is_no_more_is_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
