@@ -10,7 +10,6 @@
  * message, which may well be on the disk all the same.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -563,11 +562,6 @@ log_begin(void *arg)
 		return;
 	}
 	timer_clear(l->late);
-	/*
-	 * Whoever is ready to run may hand over his mail first: on a busy machine that makes
-	 * batches larger, and on an idle one it is no delay.
-	 */
-	sched_yield();
 	bytes = gather(d);
 	add_write(d, bytes);
 	l->busy = true;
