@@ -3,8 +3,8 @@
  * password - is this the password of that user?
  *
  * Against the users file, or by asking saslauthd (PAM, LDAP ...) over its unix
- * socket, which blocks for at most five seconds: that is why auth is a role of
- * its own. Recent successes are remembered under a keyed hash that lives and
+ * socket, which blocks (saslauthd.h): that is why auth is a role of its own.
+ * Successes against the file are remembered under a keyed hash that lives and
  * dies with the process, so that an application that logs in for each message costs one
  * derivation and not one each time.
  */

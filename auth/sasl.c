@@ -29,7 +29,7 @@ struct exchange {
 	sasl_channel_binding_t cb;
 };
 
-/* SCRAM keeps its exchange usable only with the users file: saslauthd has no verifiers. */
+/* SCRAM needs a verifier, and saslauthd gives none. */
 static const struct {
 	const char *users_plain, *users_tls, *saslauthd;
 } offers = {

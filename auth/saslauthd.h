@@ -8,7 +8,10 @@
 
 #include "auth/password.h"
 
-/* Blocks, five seconds at most for each step. */
+/*
+ * Blocks, five seconds at most for each of connect, question, and the two parts of the answer;
+ * less than the 30 s after which smtpd says 454. What fails is logged here, and UNAVAILABLE.
+ */
 enum password_result saslauthd_check(const char *socket_path, struct str name, struct str password);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "doctor/report.h"
+#include "lib/mail/address.h"
 #include "lib/util/json.h"
 
 enum { LIMIT_MS = 4500, NAME_LIMIT = 1024 };
@@ -25,13 +26,6 @@ record_format_parse(const char *word, enum record_format *format)
 			return true;
 		}
 	return false;
-}
-
-static bool
-is_below(struct str name, struct str zone)
-{
-	return str_ieq(name, zone) ||
-	       (name.n > zone.n && str_iends(name, zone) && name.p[name.n - zone.n - 1] == '.');
 }
 
 static void
@@ -115,7 +109,7 @@ zone_of(const struct wanted *w)
 {
 	struct str name = buf_str(&w->name);
 
-	if (w->domain.n > 0 && is_below(name, w->domain))
+	if (w->domain.n > 0 && domain_is_within(name, w->domain))
 		return w->domain;
 	return str_skip(name, (size_t)(str_find(name, '.') + 1));
 }
@@ -208,7 +202,7 @@ add_apex(struct buf *out, struct exam *e, struct str domain)
 		struct str name = ns->records[i].name;
 
 		buf_addf(out, "@ IN NS %.*s.\n", S(name));
-		for (int v6 = 0; v6 < 2 && is_below(name, domain); v6++) {
+		for (int v6 = 0; v6 < 2 && domain_is_within(name, domain); v6++) {
 			const struct fact *a = facts_get(e->facts, name, v6 ? DNS_AAAA : DNS_A);
 
 			for (size_t k = 0; k < a->n; k++) {
@@ -229,7 +223,7 @@ records_print_zone(struct buf *out, const struct records *r, struct exam *e, str
 
 		if (w->value.n == 0 || (w->domain.n > 0 && !str_eq(w->domain, domain)))
 			continue;
-		if (!is_below(buf_str(&w->name), domain))
+		if (!domain_is_within(buf_str(&w->name), domain))
 			buf_addz(out, "; in another zone: ");
 		record_zone_line(out, buf_str(&w->name), w->type, buf_str(&w->value));
 		buf_addc(out, '\n');

@@ -305,3 +305,14 @@ bodyhash_finish_text(struct bodyhash *h, struct buf *out)
 	bodyhash_finish(h, digest);
 	base64_encode(out, (struct str){(const char *)digest, sizeof digest});
 }
+
+bool
+bodyhash_is_text(struct str s)
+{
+	struct buf octets = BUF(BODYHASH_TEXT);
+	bool       ok = s.n == BODYHASH_TEXT && base64_decode(&octets, s) &&
+	          octets.n == BODYHASH_OCTETS;
+
+	buf_free(&octets);
+	return ok;
+}

@@ -35,6 +35,8 @@ void bodyhash_finish(struct bodyhash *h, unsigned char digest[BODYHASH_OCTETS]);
 /* The same, written as base64: the value of bh=. */
 void bodyhash_finish_text(struct bodyhash *h, struct buf *out);
 
+bool bodyhash_is_text(struct str s); /* has it the form of that? */
+
 /* "relaxed" or "simple", as in c= and in the envelope's bh_canon; case matters. */
 struct str canon_name(enum canon canon);
 bool       canon_parse(struct str name, enum canon *canon) MUST_USE;

@@ -16,9 +16,9 @@ struct public_key;
 struct public_key *public_parse(enum key_type type, struct str octets);
 void               public_destroy(struct public_key *k); /* NULL is allowed */
 
-/* Is `signature` one of this digest (SHA-256, 32 octets)? */
 unsigned public_bits(const struct public_key *k); /* 256 for Ed25519 */
 
+/* Is `signature` one of this digest (SHA-256, 32 octets)? */
 bool public_verify(const struct public_key *k, struct str digest, struct str signature) MUST_USE;
 
 #endif

@@ -170,18 +170,6 @@ dkim_body_canon(const struct dkim_conf *conf)
 	return conf->simple_body ? CANON_SIMPLE : CANON_RELAXED;
 }
 
-/* It comes from disk, and goes into a header. */
-static bool
-is_body_hash(struct str text)
-{
-	struct buf octets = BUF(BODYHASH_TEXT);
-	bool       ok = text.n == BODYHASH_TEXT && base64_decode(&octets, text) &&
-	          octets.n == BODYHASH_OCTETS;
-
-	buf_free(&octets);
-	return ok;
-}
-
 struct dkim_sign *
 dkim_sign_start(struct str head, const struct dkim_conf *conf, struct str body_hash, int64_t time_s)
 {
@@ -189,7 +177,8 @@ dkim_sign_start(struct str head, const struct dkim_conf *conf, struct str body_h
 	struct buf        names = BUF(TEXT_MAX), now = BUF(32);
 	struct dkim_sign *s;
 
-	if (conf->n_keys == 0 || !is_body_hash(body_hash))
+	/* It comes from disk, and goes into a header. */
+	if (conf->n_keys == 0 || !bodyhash_is_text(body_hash))
 		return NULL;
 	digest_prepare();
 	s = mem_zero(sizeof *s);

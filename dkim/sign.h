@@ -14,7 +14,6 @@
 #include "dkim/bodyhash.h"
 #include "lib/proc/config.h"
 
-struct dkim_conf;
 struct dkim_sign;
 
 enum { DKIM_DIGEST = 32 };

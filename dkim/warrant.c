@@ -3,8 +3,8 @@
 
 #include "dkim/bodyhash.h"
 #include "dkim/sign.h"
+#include "lib/mail/address.h"
 #include "lib/mail/header.h"
-#include "lib/util/encode.h"
 
 enum tag { TAG_V, TAG_A, TAG_C, TAG_D, TAG_S, TAG_T, TAG_H, TAG_BH, TAG_B, TAGS };
 
@@ -63,17 +63,6 @@ is_canon(struct str c)
 	       canon_parse(c, &canon);
 }
 
-static bool
-is_body_hash(struct str text)
-{
-	struct buf octets = BUF(BODYHASH_TEXT);
-	bool       ok = text.n == BODYHASH_TEXT && base64_decode(&octets, text) &&
-	          octets.n == BODYHASH_OCTETS;
-
-	buf_free(&octets);
-	return ok;
-}
-
 static size_t
 count_from(struct str names)
 {
@@ -85,17 +74,7 @@ count_from(struct str names)
 	return n;
 }
 
-/* Is `domain` the key's, or one below it? The same rule as dkim_choose(). */
-static bool
-is_covered(struct str domain, struct str by)
-{
-	struct str tail = str_sub(domain, domain.n - (domain.n < by.n ? domain.n : by.n), by.n);
-
-	if (!str_eq(tail, by))
-		return false;
-	return domain.n == by.n || domain.p[domain.n - by.n - 1] == '.';
-}
-
+/* The same rule as dkim_choose(). */
 static const char *
 check_author(const struct warrant *w, struct str value)
 {
@@ -106,7 +85,7 @@ check_author(const struct warrant *w, struct str value)
 
 	if (!header_mailbox(&value, &a, &bad) || !domain_canonical(&domain, a.domain))
 		why = "the From field has no author with a domain";
-	else if (!is_covered(buf_str(&domain), w->domain))
+	else if (!domain_is_within(buf_str(&domain), w->domain))
 		why = "the author belongs to another domain than the key";
 	buf_free(&domain);
 	return why;
@@ -148,7 +127,7 @@ check_tags(const struct warrant *w, const struct str tags[TAGS])
 		return "the signature field is not as it should be";
 	if (!str_eq(tags[TAG_D], w->domain) || !str_eq(tags[TAG_S], w->selector))
 		return "the signature field is for another key";
-	return is_body_hash(tags[TAG_BH]) ? NULL : "there is no body hash";
+	return bodyhash_is_text(tags[TAG_BH]) ? NULL : "there is no body hash";
 }
 
 const char *

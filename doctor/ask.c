@@ -127,8 +127,7 @@ static bool
 find_way(struct ask *a, struct fact *f, struct talk_way *way)
 {
 	struct buf why = BUF(TEXT_MAX);
-
-	bool needs_tls = str_find_str(buf_str(&f->name), STR("!tls")) >= 0;
+	bool       needs_tls = str_find_str(buf_str(&f->name), STR("!tls")) >= 0;
 
 	*way = (struct talk_way){.loop = a->loop, .fd = -1, .to = f->server};
 	if (needs_tls && a->tls == NULL)

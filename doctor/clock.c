@@ -41,16 +41,14 @@ find_date(struct str greeting, int64_t *ms)
  * wrong himself. False: nobody has told the time.
  */
 static bool
-compare(struct exam *e, int64_t *ahead_s, bool *pending)
+compare(struct exam *e, int64_t *ahead_s)
 {
 	bool    any = false;
 	int64_t theirs, off;
 
-	*pending = false;
 	for (size_t i = 0; exam_may_connect(e) && i < PEERS; i++) {
 		struct peer_talk p = peers_talk(e, i, 4);
 
-		*pending = *pending || p.pending;
 		if (p.talk == NULL || p.talk->n == 0 ||
 		    !find_date(p.talk->records[0].data, &theirs))
 			continue;
@@ -88,10 +86,9 @@ void
 check_clock(struct exam *e, const struct subject *s, struct finding *f)
 {
 	int64_t ahead_s = 0;
-	bool    pending;
 
 	(void)s;
-	if (!compare(e, &ahead_s, &pending))
+	if (!compare(e, &ahead_s))
 		judge_own(f);
 	else if (severity(llabs(ahead_s)) != CHECK_PASS)
 		finding_say(f, severity(llabs(ahead_s)), "the clock is %lld s %s those of others",

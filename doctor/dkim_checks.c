@@ -292,11 +292,10 @@ find_servers(struct exam *e, struct finding *f, struct str name)
 	return NULL;
 }
 
-/* One server, asked itself. */
+/* What the servers said, each asked itself; who is silent counts as neither. */
 struct polled {
 	struct buf behind; /* names of servers that say something else */
-	size_t     agree, silent;
-	bool       pending;
+	size_t     agree;
 };
 
 static void
@@ -305,20 +304,15 @@ poll_server(struct exam *e, struct polled *p, struct str server, const struct fa
 	static const enum dns_type types[] = {DNS_A, DNS_AAAA};
 	const struct fact         *a = NULL, *said;
 
-	for (size_t i = 0; i < ARRAY_LEN(types) && (a == NULL || a->n == 0); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(types) && (a == NULL || a->n == 0); i++)
 		a = facts_get(e->facts, server, types[i]);
-		p->pending = p->pending || !a->known;
-	}
-	if (a->n == 0) {
-		p->silent++;
+	if (a->n == 0)
 		return;
-	}
 	said = facts_get_at(e->facts, a->records[0].addr, buf_str(&wanted->name), DNS_TXT);
-	p->pending = p->pending || !said->known;
-	if (said->known && (said->status == DNS_TEMPFAIL || said->status == DNS_BOGUS)) {
-		p->silent++;
-	} else if (said->n == 1 && wanted->n == 1 &&
-	           str_eq(said->records[0].data, wanted->records[0].data)) {
+	if (said->known && (said->status == DNS_TEMPFAIL || said->status == DNS_BOGUS))
+		return;
+	if (said->n == 1 && wanted->n == 1 &&
+	    str_eq(said->records[0].data, wanted->records[0].data)) {
 		p->agree++;
 	} else {
 		buf_addz(&p->behind, p->behind.n > 0 ? ", " : "");

@@ -5,6 +5,7 @@
 #include "dkim/record.h"
 #include "doctor/exam.h"
 #include "doctor/spf.h"
+#include "lib/mail/address.h"
 
 enum { NAME_LIMIT = 600, LABELS_MAX = 8, JUMP_LABELS = 7 };
 
@@ -43,7 +44,7 @@ take_tags(struct dmarc *d)
 		const char *name;
 		struct str *to;
 	} tags[] = {{"p", &d->p},         {"sp", &d->sp}, {"rua", &d->rua},   {"pct", &d->pct},
-	            {"adkim", &d->adkim}, {"t", &d->t},   {"aspf", &d->aspf}, {"np", &d->np}};
+	            {"adkim", &d->adkim}, {"t", &d->t},   {"np", &d->np}};
 
 	while (tag_next(&rest, &name, &value))
 		for (size_t i = 0; i < ARRAY_LEN(tags); i++)
@@ -271,13 +272,6 @@ report_domain(struct str uri)
 	return at < 0 ? uri : str_sub(uri, 0, (size_t)at);
 }
 
-static bool
-is_at_or_below(struct str name, struct str domain)
-{
-	return str_ieq(name, domain) || (name.n > domain.n && str_iends(name, domain) &&
-	                                 name.p[name.n - domain.n - 1] == '.');
-}
-
 bool
 dmarc_next_report(const struct dmarc *d, struct str *rua, struct buf *name)
 {
@@ -288,7 +282,7 @@ dmarc_next_report(const struct dmarc *d, struct str *rua, struct buf *name)
 		theirs = report_domain(uri);
 		if (theirs.n == 0)
 			continue;
-		if (!is_at_or_below(theirs, d->at) && !is_at_or_below(d->at, theirs)) {
+		if (!domain_is_within(theirs, d->at) && !domain_is_within(d->at, theirs)) {
 			buf_add(name, d->at);
 			buf_addz(name, "._report._dmarc.");
 			buf_add(name, theirs);

@@ -7,11 +7,10 @@
 
 struct dmarc {
 	enum { DMARC_PENDING, DMARC_NO_ANSWER, DMARC_NONE, DMARC_SEVERAL, DMARC_FOUND } state;
-	struct str
-		at; /* the name whose record it is: the domain itself or its organizational domain */
+	struct str at;     /* the name whose record it is: the domain or its organizational domain */
 	struct str record; /* borrowed from the facts */
 	struct str wrong;  /* text at _dmarc that is no record, e.g. "v=dmarc1"; empty: none */
-	struct str p, sp, np, rua, pct, t, adkim, aspf; /* tags, empty if not there */
+	struct str p, sp, np, rua, pct, t, adkim; /* tags, empty if not there */
 };
 
 void dmarc_find(struct dmarc *d, struct facts *f, struct str domain);

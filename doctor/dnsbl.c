@@ -86,6 +86,12 @@ is_listing(const struct fact *a, uint8_t code[4])
 	return false;
 }
 
+static bool
+has_no_answer(const struct fact *a)
+{
+	return a->status == DNS_TEMPFAIL || a->status == DNS_BOGUS;
+}
+
 static struct entry
 unusable(const char *why)
 {
@@ -106,7 +112,7 @@ look(struct exam *e, struct str what, const struct dnsbl *list)
 		return (struct entry){.verdict = WAITING};
 	if ((why = refusal(a)) != NULL || (why = refusal(good)) != NULL)
 		return unusable(why);
-	if (a->status == DNS_TEMPFAIL || good->status == DNS_TEMPFAIL)
+	if (has_no_answer(a) || has_no_answer(good) || has_no_answer(bad))
 		return unusable("it does not answer");
 	if (!is_listing(good, code))
 		return unusable(

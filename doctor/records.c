@@ -38,11 +38,17 @@ add(struct records *r, const char *what, const char *type, struct str domain)
 	return w;
 }
 
+static bool
+has_answer(const struct fact *f)
+{
+	return f->known && f->status != DNS_TEMPFAIL && f->status != DNS_BOGUS;
+}
+
 /* No answer is no reason to tell somebody to publish a thing that may be there. */
 static bool
 settle(struct wanted *w, const struct fact *f)
 {
-	if (f->known && f->status != DNS_TEMPFAIL && f->status != DNS_BOGUS)
+	if (has_answer(f))
 		return true;
 	w->state = RECORD_UNKNOWN;
 	return false;
@@ -267,9 +273,10 @@ add_mx(struct records *r, struct exam *e, struct str domain)
 	const struct fact *a = facts_get(e->facts, domain, DNS_A);
 	const struct fact *aaaa = facts_get(e->facts, domain, DNS_AAAA);
 	bool               null_mx = mx->n == 1 && mx->records[0].name.n == 0;
+	bool               known = has_answer(mx) && has_answer(a) && has_answer(aaaa);
 	struct wanted     *w;
 
-	if (mx->status == DNS_TEMPFAIL || (!null_mx && (mx->n > 0 || a->n > 0 || aaaa->n > 0)))
+	if (!known || (!null_mx && (mx->n > 0 || a->n > 0 || aaaa->n > 0)))
 		return;
 	w = add(r, "MX: where bounces go", "MX", domain);
 	buf_add(&w->name, domain);

@@ -160,7 +160,6 @@ is_open(struct battery *b, const struct fact *visit, bool *decided)
 	bool open = false;
 
 	*decided = false;
-
 	for (size_t i = 0; i < visit->n; i++) {
 		const struct dns_record *r = &visit->records[i];
 
@@ -301,10 +300,12 @@ check_relay_open(struct exam *e, const struct subject *s, struct finding *f)
 		finding_say(f, CHECK_SKIP, "no listener could be tried: %s",
 		            b.dead != NULL ? b.dead : "none comes to a decision");
 	} else {
+		if (b.decided == 0)
+			b.listeners = 0; /* none in here came to a decision: only the network counts */
 		finding_say(
 			f, CHECK_PASS,
 			"none of %zu tricks of strangers got through (at %zu listener%s in this process and %zu over the network)",
-			b.decided, b.decided > 0 ? b.listeners : 0, b.listeners == 1 ? "" : "s",
+			b.decided, b.listeners, b.listeners == 1 ? "" : "s",
 			b.reached);
 	}
 	buf_free(&b.where);

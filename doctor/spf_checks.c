@@ -20,8 +20,8 @@ exam_spf_wanted(struct exam *e, struct str domain, struct spf_standing *s)
 	struct addr        add[16];
 	size_t             n = 0, n_add = 0;
 
-	for (size_t i = 0; i < txt->n;
-	     i++) { /* pasted with quotes it is no record, and meant as one */
+	for (size_t i = 0; i < txt->n; i++) {
+		/* Pasted with quotes it is no record, and meant as one. */
 		if (str_find_str(str_sub(txt->records[i].data, 0, 10), STR("v=spf1")) < 0)
 			continue;
 		found[n++] = txt->records[i].data;

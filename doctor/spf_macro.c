@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Macros of RFC 7208 section 7, and the validated name that %{p} and ptr ask for. */
 #include "doctor/spf.h"
+#include "lib/mail/address.h"
 #include "lib/util/time.h"
 
 enum {
@@ -8,14 +9,6 @@ enum {
 	PARTS_MAX = 128,
 	VALUE_MAX = 4096,
 };
-
-static bool
-is_at_or_below(struct str name, struct str domain)
-{
-	return str_ieq(name, domain) ||
-	       (name.n > domain.n && name.p[name.n - domain.n - 1] == '.' &&
-	        str_iends(name, domain));
-}
 
 bool
 spf_validated(struct buf *out, struct facts *f, struct addr ip, struct str below)
@@ -33,7 +26,7 @@ spf_validated(struct buf *out, struct facts *f, struct addr ip, struct str below
 		const struct fact *a = facts_get(f, name, ip.family == 4 ? DNS_A : DNS_AAAA);
 
 		whole = whole && a->known;
-		if (below.n > 0 && !is_at_or_below(name, below))
+		if (below.n > 0 && !domain_is_within(name, below))
 			continue;
 		for (size_t k = 0; whole && k < a->n; k++)
 			if (addr_equal(a->records[k].addr, ip)) {

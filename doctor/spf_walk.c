@@ -9,6 +9,7 @@
 enum {
 	DEPTH_MAX = 12, /* one more than receivers would follow */
 	TEXT_MAX = 16 * 1024,
+	MX_MAX = 10, /* RFC 7208 section 4.6.4 */
 	WIDE4 = 16,
 	WIDE6 = 32,
 	TREE_LOOKUPS_MAX = 60, /* a hostile record need not be told of to its end */
@@ -93,7 +94,7 @@ look_void(struct spf_walk *w, struct facts *f, const struct spf_term *t, struct 
 
 	if (t->kind == SPF_MX) {
 		a = b = facts_get(f, name, DNS_MX);
-		for (size_t i = 0; i < a->n && a->n > 10 && !w->broken; i++)
+		if (a->n > MX_MAX)
 			broken(w, "more than 10 MX hosts at ", name);
 	} else {
 		a = facts_get(f, name, DNS_A);

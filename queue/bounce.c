@@ -38,13 +38,6 @@ is_ours(struct str domain, const struct str *domains, size_t n)
 	return false;
 }
 
-static bool
-is_below(struct str domain, struct str parent)
-{
-	return domain.n > parent.n && str_iends(domain, parent) &&
-	       domain.p[domain.n - parent.n - 1] == '.';
-}
-
 struct str
 bounce_domain(const struct envelope *original, const struct str *domains, size_t n,
               struct str hostname)
@@ -59,7 +52,7 @@ bounce_domain(const struct envelope *original, const struct str *domains, size_t
 	if (!is_ours(author, domains, n))
 		author = STR_NONE;
 	/* Mail comes back to the sender's domain; below the author's the same keys sign for it. */
-	if (author.n > 0 && is_below(sender, author))
+	if (author.n > 0 && sender.n > author.n && domain_is_within(sender, author))
 		return sender;
 	if (author.n > 0 || sender.n > 0)
 		return author.n > 0 ? author : sender;

@@ -359,7 +359,8 @@ look(struct work *w, const struct known *k, struct str value)
 		w->report = w->report || str_istarts(word, STR("multipart/report"));
 		break;
 	case FIELD_PRECEDENCE:
-		w->facts->bulk = str_ieq(word, STR("bulk")) || str_ieq(word, STR("list"));
+		w->facts->bulk = w->facts->bulk || str_ieq(word, STR("bulk")) ||
+		                 str_ieq(word, STR("list"));
 		break;
 	case FIELD_LIST_UNSUBSCRIBE:
 		w->https = w->https || has_https(word) || has_https(value);

@@ -212,18 +212,14 @@ find_or_make(const struct limits *ls, struct str key, int64_t now_ms)
 struct limit
 limits_client(struct limits *ls, struct addr a, int64_t now_ms)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	char                 key[1 + NET6_OCTETS] = {(char)a.family};
-	bool                 v4 = a.family == 4;
+	char   key[1 + NET6_OCTETS];
+	size_t n;
 
-	if (a.family == 6 && memcmp(a.ip, mapped, sizeof mapped) == 0) {
-		key[0] = 4;
-		memcpy(key + 1, a.ip + sizeof mapped, 4);
-		v4 = true;
-	} else {
-		memcpy(key + 1, a.ip, v4 ? 4 : NET6_OCTETS);
-	}
-	return find_or_make(ls, (struct str){key, v4 ? 5 : sizeof key}, now_ms);
+	addr_unmap(&a);
+	n = a.family == 4 ? 4 : NET6_OCTETS;
+	key[0] = (char)a.family;
+	memcpy(key + 1, a.ip, n);
+	return find_or_make(ls, (struct str){key, 1 + n}, now_ms);
 }
 
 struct limit

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "smtpd/lint.h"
 
+#include "lib/mail/address.h"
 #include "smtpd/fixup.h"
 
 enum { HOPS_MAX = 100, HOPS_MANY = 25 };
@@ -302,7 +303,6 @@ lint_judge(const struct lint_facts *f, enum listen_lint mode)
 	for (unsigned i = 0; i < LINT_RULES; i++) {
 		const struct row *r = &rows[i];
 		enum lint_action  action;
-
 		bool              noted = (f->noted & LINT_BIT(i)) != 0;
 
 		if (!noted && (r->check == NULL || !r->check(f)))
@@ -381,26 +381,19 @@ lint_count(uint64_t counts[static LINT_RULES], uint64_t found)
 
 /* ---- alignment ---- */
 
-static bool
-is_at_or_below(struct str name, struct str domain)
-{
-	return str_iends(name, domain) &&
-	       (name.n == domain.n || name.p[name.n - domain.n - 1] == '.');
-}
-
 bool
 lint_is_aligned(const struct config *c, struct str a, struct str b)
 {
 	if (a.n == 0 || b.n == 0)
 		return false;
-	if (is_at_or_below(a, b) || is_at_or_below(b, a))
+	if (domain_is_within(a, b) || domain_is_within(b, a))
 		return true;
 	for (size_t i = 0; i < c->domains.n; i++) {
 		struct str d = c->domains.v[i];
 
 		if (str_starts(d, STR("*.")))
 			d = str_skip(d, 2);
-		if (d.n > 0 && str_find(d, '*') < 0 && is_at_or_below(a, d) && is_at_or_below(b, d))
+		if (d.n > 0 && str_find(d, '*') < 0 && domain_is_within(a, d) && domain_is_within(b, d))
 			return true;
 	}
 	return false;

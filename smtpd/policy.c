@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "smtpd/policy.h"
 
-#include <string.h>
-
 #include "lib/proc/config.h"
 
 #define ANY_USER "*"
@@ -17,13 +15,7 @@ struct standing {
 static struct addr
 normal(struct addr a)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	if (a.family == 6 && memcmp(a.ip, mapped, sizeof mapped) == 0) {
-		memmove(a.ip, a.ip + 12, 4);
-		memset(a.ip + 4, 0, 12);
-		a.family = 4;
-	}
+	addr_unmap(&a);
 	return a;
 }
 
@@ -374,13 +366,6 @@ is_plain(struct str pattern)
 	return str_find(pattern, '*') < 0 && str_find(pattern, '@') < 0;
 }
 
-static bool
-is_at_or_below(struct str name, struct str domain)
-{
-	return str_iends(name, domain) &&
-	       (name.n == domain.n || name.p[name.n - domain.n - 1] == '.');
-}
-
 struct str
 policy_own_domain(const struct config *c)
 {
@@ -391,7 +376,7 @@ policy_own_domain(const struct config *c)
 
 		if (!is_plain(d))
 			continue;
-		if (is_at_or_below(c->hostname, d))
+		if (domain_is_within(c->hostname, d))
 			return d;
 		if (first.n == 0)
 			first = d;

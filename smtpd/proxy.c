@@ -66,16 +66,13 @@ octet(struct str s, size_t i)
 static void
 take_address(struct str in, size_t ip_octets, struct proxy *out)
 {
-	struct sockaddr_storage ss;
-	struct addr             a = {.family = ip_octets == 4 ? 4 : 6};
-	size_t                  port = V2_FIXED + 2 * ip_octets;
+	struct addr a = {.family = ip_octets == 4 ? 4 : 6};
+	size_t      port = V2_FIXED + 2 * ip_octets;
 
 	memcpy(a.ip, in.p + V2_FIXED, ip_octets);
 	a.port = (uint16_t)(octet(in, port) << 8 | octet(in, port + 1));
-	/* Through the one place where IPv4-mapped addresses become IPv4. */
-	(void)addr_to_sockaddr(a, &ss);
-	if (!addr_from_sockaddr((const struct sockaddr *)&ss, &out->client))
-		out->client = a;
+	addr_unmap(&a);
+	out->client = a;
 }
 
 static enum proxy_result

@@ -2,8 +2,11 @@
 /*
  * senders - what the messages of each sender were found to be.
  *
- * A sender is a login, or else a client's address. The busiest SENDERS_MAX of the last hours are
- * known; who has not sent for longest is forgotten for a new one, and with him his counts.
+ * A sender is a login, or else a client's address. The SENDERS_MAX who sent last are known; who
+ * has not sent for longest is forgotten for a new one, and with him his counts.
+ *
+ * Each smtpd counts for itself, and the supervisor adds up equal rows: the numbers are for people
+ * to read, and decide nothing. What decides, how much a sender has sent, is in limits.h, once for all.
  */
 #ifndef SMTPD_SENDERS_H
 #define SMTPD_SENDERS_H
@@ -20,7 +23,7 @@ struct senders {
 	struct list age; /* who sent last is last */
 };
 
-void senders_init(struct senders *ss);
+void senders_init(struct senders *ss); /* the caller's memory */
 void senders_free(struct senders *ss);
 
 /* A message of his begins. */

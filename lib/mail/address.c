@@ -279,3 +279,10 @@ address_matches(struct address a, struct str pattern)
 		return false;
 	return domain_matches(a.domain, str_skip(pattern, (size_t)(at + 1)));
 }
+
+bool
+domain_is_within(struct str name, struct str domain)
+{
+	return str_iends(name, domain) &&
+	       (name.n == domain.n || name.p[name.n - domain.n - 1] == '.');
+}

@@ -60,4 +60,7 @@ bool domain_canonical(struct buf *out, struct str domain) MUST_USE;
 bool address_matches(struct address a, struct str pattern);
 bool domain_matches(struct str domain, struct str pattern);
 
+/* True if `name` is `domain` or a name below it; without case, and without any other sameness. */
+bool domain_is_within(struct str name, struct str domain);
+
 #endif

@@ -77,7 +77,7 @@ struct look {
 	enum dns_type      type;
 	struct dns_record *found;
 	size_t             n;
-	bool               exists, timeout, secure;
+	bool               exists, timeout, bogus, secure;
 	struct str         alias;
 };
 
@@ -89,6 +89,8 @@ take(struct look *l, struct str type, struct str value)
 		l->alias = no_dot(value);
 	if (str_eq(type, STR("TIMEOUT")))
 		l->timeout = true;
+	if (str_eq(type, STR("BOGUS")))
+		l->bogus = true;
 	if (str_eq(type, STR("SECURE")))
 		l->secure = true;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
@@ -226,7 +228,8 @@ ask(void *arg, struct fact *f)
 	}
 	answer.n = l.n;
 	answer.secure = l.secure;
-	answer.status = l.n > 0     ? DNS_OK
+	answer.status = l.bogus     ? DNS_BOGUS
+	                : l.n > 0   ? DNS_OK
 	                : l.timeout ? DNS_TEMPFAIL
 	                : l.exists  ? DNS_NODATA
 	                            : DNS_NXDOMAIN;

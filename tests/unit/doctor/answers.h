@@ -3,7 +3,7 @@
  * answers - a name server made of text, under doctor/facts.h.
  *
  * One record a line: "NAME TYPE VALUE" with TYPE A AAAA MX PTR TXT NS SOA CNAME TLSA SPF; "NAME
- * TIMEOUT" has no answer, and "NAME SECURE" is validated. The owner "@IP NAME" is what only the server
+ * TIMEOUT" has no answer, "NAME BOGUS" one that DNSSEC refutes, and "NAME SECURE" is validated. The owner "@IP NAME" is what only the server
  * with this address says.
  *
  * Conversations: "talk:RCPT_TO:<abuse SAYS 550 5.1.1 unknown" answers commands that begin so

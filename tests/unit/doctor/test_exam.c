@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dkim/key.h"
+#include "doctor/records.h"
 #include "doctor/report.h"
 #include "tests/unit/check.h"
 #include "tests/unit/doctor/answers.h"
@@ -189,6 +190,7 @@ static const struct {
 
 	{"list answers for v6", "", PTR6 ".zen.spamhaus.org A 127.0.0.2", "dnsbl.ip", CHECK_FAIL},
 	{"parked list", "2.0.0.127", "2.0.0.127.zen.spamhaus.org A 203.0.113.1\n10.2.0.192.zen.spamhaus.org A 203.0.113.1", "dnsbl.ip", CHECK_SKIP},
+	{"lists whose answers are forged", "", "10.2.0.192.zen.spamhaus.org BOGUS\n10.2.0.192.bl.spamcop.net BOGUS", "dnsbl.ip", CHECK_SKIP},
 	{"asked too much", "2.0.0.127", "10.2.0.192.zen.spamhaus.org A 127.255.255.255", "dnsbl.ip", CHECK_SKIP},
 };
 
@@ -416,6 +418,44 @@ test_configurations(void **state)
 	}
 }
 
+static const struct {
+	const char *name, *without, *with;
+	const char *state; /* of the MX that is wanted; NULL: none is */
+} mx_rows[] = {
+	{"an MX is there", "", "", NULL},
+	{"an address stands in for it", "s.example MX", "s.example A 192.0.2.30", NULL},
+	{"nothing is there", "s.example MX", "", "missing"},
+	{"a null MX is there", "s.example MX", "s.example MX 0 .", "differs"},
+	{"nobody knows", "s.example MX", "s.example TIMEOUT", NULL},
+	{"what is there is forged", "s.example MX", "s.example BOGUS", NULL},
+};
+
+static void
+test_wanted_mx(void **state)
+{
+	const struct fixture *x = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(mx_rows); i++) {
+		struct answers a;
+		struct exam    e;
+		struct records r;
+		const char    *found = NULL;
+
+		answers_init(&a);
+		add_lines(x, &a, str_of(mx_rows[i].with), STR_NONE);
+		add_lines(x, &a, STR(good), str_of(mx_rows[i].without));
+		e = examine(x, &a);
+		records_make(&r, &e);
+		for (size_t k = 0; k < r.n; k++)
+			if (strcmp(r.v[k].type, "MX") == 0)
+				found = record_state_name(r.v[k].state);
+		check_text(mx_rows[i].name, str_of(found), mx_rows[i].state != NULL ? mx_rows[i].state : "");
+		records_free(&r);
+		facts_destroy(e.facts);
+		answers_free(&a);
+	}
+}
+
 /* What the disk does to senders; how long it takes is given. */
 static void
 test_disk(void **state)
@@ -526,6 +566,7 @@ main(void)
 		cmocka_unit_test(test_criteria), cmocka_unit_test(test_configurations),
 		cmocka_unit_test(test_disk),     cmocka_unit_test(test_conversations),
 		cmocka_unit_test(test_report),   cmocka_unit_test(test_report_of_nothing),
+		cmocka_unit_test(test_wanted_mx),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -275,6 +275,27 @@ patterns_match(void **state)
 	assert_false(address_matches((struct address){0}, STR("*")));
 }
 
+static void
+names_within_a_domain(void **state)
+{
+	static const struct {
+		const char *name, *domain;
+		bool        within;
+	} rows[] = {
+		{"example.com", "example.com", true},   {"a.example.com", "example.com", true},
+		{"a.b.example.com", "EXAMPLE.com", true}, {"badexample.com", "example.com", false},
+		{"com", "example.com", false},          {"example.com", "a.example.com", false},
+		{"", "example.com", false},             {".example.com", "example.com", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		print_message("# %s in %s\n", rows[i].name, rows[i].domain);
+		assert_int_equal(domain_is_within(str_of(rows[i].name), str_of(rows[i].domain)),
+		                 rows[i].within);
+	}
+}
+
 int
 main(void)
 {
@@ -282,6 +303,7 @@ main(void)
 		cmocka_unit_test(paths_are_read),           cmocka_unit_test(nul_is_refused),
 		cmocka_unit_test(kinds_are_noted),          cmocka_unit_test(domains_have_one_form),
 		cmocka_unit_test(full_buffer_is_no_domain), cmocka_unit_test(patterns_match),
+		cmocka_unit_test(names_within_a_domain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,6 +99,7 @@ static const struct row {
 	{WHOLE "List-Id: <x.example>\r\n\r\n", 0, "bulk-no-unsubscribe", NULL, "bulk-no-unsubscribe", NULL},
 	{WHOLE "\r\n", MANY, "bulk-no-unsubscribe", NULL, "bulk-no-unsubscribe", NULL},
 	{WHOLE "Precedence: urgent\r\nList-Unsubscribe: <https://x.example/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n", MANY, "", NULL, NULL, NULL},
+	{WHOLE "Precedence: bulk\r\nPrecedence: urgent\r\n\r\n", 0, "bulk-no-unsubscribe", NULL, "bulk-no-unsubscribe", NULL},
 	{WHOLE "Precedence: urgent\r\n\r\n", 0, "", NULL, NULL, NULL},
 	{WHOLE "List-Unsubscribe: <https://x.example/u>\r\n\r\n", 0, "unsubscribe-no-post", NULL, "unsubscribe-no-post", NULL},
 	{WHOLE "List-Unsubscribe: <mailto:u@x.example>,\r\n <HTTPS://x.example/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n", 0, "", NULL, NULL, NULL},
