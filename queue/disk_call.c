@@ -70,7 +70,8 @@ say_change(struct disk *d, struct later *l)
 {
 	struct change_later *c = CONTAINER(l, struct change_later, later);
 
-	d->events->change(d->arg, c->id, c->what, str_of(c->why));
+	if (d->events->change != NULL)
+		d->events->change(d->arg, c->id, c->what, str_of(c->why));
 	free(c);
 }
 
@@ -109,15 +110,18 @@ speak(void *arg)
 	}
 	if (d->state_news) {
 		d->state_news = false;
-		d->events->state(d->arg, (enum store_state)d->state, d->state_why);
+		if (d->events->state != NULL)
+			d->events->state(d->arg, (enum store_state)d->state, d->state_why);
 	}
 	if (d->room_owed) {
 		d->room_owed = false;
-		d->events->room(d->arg);
+		if (d->events->room != NULL)
+			d->events->room(d->arg);
 	}
 	for (size_t n = d->shelves.news.n; n > 0 && (k = list_pop(&d->shelves.news)) != NULL; n--)
-		d->events->work(d->arg, shelf_name(CONTAINER(k, struct shelf, news)),
-		                time_wall_ms());
+		if (d->events->work != NULL)
+			d->events->work(d->arg, shelf_name(CONTAINER(k, struct shelf, news)),
+			                time_wall_ms());
 	if (!list_empty(&d->laters) || !list_empty(&d->shelves.news))
 		disk_speak_soon(d);
 }

@@ -326,39 +326,8 @@ check_names(struct fsck *f, bool big)
 
 /* ---- the store, as a start would see it ---- */
 
-static void
-no_work(void *arg, struct str lane, int64_t due_ms)
-{
-	(void)arg;
-	(void)lane;
-	(void)due_ms;
-}
-
-static void
-no_room(void *arg)
-{
-	(void)arg;
-}
-
-static void
-no_state(void *arg, enum store_state state, const char *why)
-{
-	(void)arg;
-	(void)state;
-	(void)why;
-}
-
-static void
-no_change(void *arg, uint64_t id, const char *what, struct str why)
-{
-	(void)arg;
-	(void)id;
-	(void)what;
-	(void)why;
-}
-
-static const struct store_events events = {
-	.work = no_work, .room = no_room, .state = no_state, .change = no_change};
+/* Whatever happens to it: it is only read. */
+static const struct store_events events;
 
 static void
 closed(void *arg)

@@ -201,6 +201,7 @@ enum store_action { ACT_COUNT, ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_DELETE };
 /* `n` messages matched. `cursor` of act is internal; ambiguous prefixes match nothing and are BAD. */
 typedef void store_act_fn(void *arg, enum store_result result, size_t n);
 
+/* Each comes from the loop, as often as there is something to tell; NULL: nobody wants to know. */
 struct store_events {
 	/* The lane has a part to lease from `due_ms` on (now, if past). Comes again only after a lease came back short. */
 	void (*work)(void *arg, struct str lane, int64_t due_ms);

@@ -163,20 +163,6 @@ more(void *arg)
 }
 
 static void
-on_work(void *arg, struct str lane, int64_t due_ms)
-{
-	(void)arg;
-	(void)lane;
-	(void)due_ms;
-}
-
-static void
-on_room(void *arg)
-{
-	(void)arg;
-}
-
-static void
 on_state(void *arg, enum store_state state, const char *why)
 {
 	struct fill *f = arg;
@@ -189,17 +175,7 @@ on_state(void *arg, enum store_state state, const char *why)
 	loop_defer(f->loop, &f->more);
 }
 
-static void
-on_change(void *arg, uint64_t id, const char *what, struct str why)
-{
-	(void)arg;
-	(void)id;
-	(void)what;
-	(void)why;
-}
-
-static const struct store_events events = {
-	.work = on_work, .room = on_room, .state = on_state, .change = on_change};
+static const struct store_events events = {.state = on_state};
 
 /* Lines of text as mail has them. */
 static char *

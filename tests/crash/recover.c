@@ -35,43 +35,7 @@ struct recover {
 	char               *piece;
 };
 
-static void
-ignore_work(void *arg, struct str lane, int64_t due_ms)
-{
-	(void)arg;
-	(void)lane;
-	(void)due_ms;
-}
-
-static void
-ignore_room(void *arg)
-{
-	(void)arg;
-}
-
-static void
-ignore_state(void *arg, enum store_state state, const char *why)
-{
-	(void)arg;
-	(void)state;
-	(void)why;
-}
-
-static void
-ignore_change(void *arg, uint64_t id, const char *what, struct str why)
-{
-	(void)arg;
-	(void)id;
-	(void)what;
-	(void)why;
-}
-
-static const struct store_events events = {
-	.work = ignore_work,
-	.room = ignore_room,
-	.state = ignore_state,
-	.change = ignore_change,
-};
+static const struct store_events events; /* none is wanted */
 
 static void
 closed(void *arg)

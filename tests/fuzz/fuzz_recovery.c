@@ -121,26 +121,6 @@ build(struct spool *s, struct str in)
 /* Reading it */
 
 static void
-on_work(void *arg UNUSED, struct str lane UNUSED, int64_t due_ms UNUSED)
-{
-}
-
-static void
-on_room(void *arg UNUSED)
-{
-}
-
-static void
-on_state(void *arg UNUSED, enum store_state state UNUSED, const char *why UNUSED)
-{
-}
-
-static void
-on_change(void *arg UNUSED, uint64_t id UNUSED, const char *what UNUSED, struct str why UNUSED)
-{
-}
-
-static void
 on_body(void *arg, const struct store_chunk *chunk)
 {
 	struct reader *r = arg;
@@ -179,7 +159,7 @@ on_closed(void *arg)
 static void
 read_all(struct spool *s)
 {
-	static const struct store_events events = {.work = on_work, .room = on_room, .state = on_state, .change = on_change};
+	static const struct store_events events;
 	static const struct store_filter all;
 	struct reader                    r = {.loop = loop_create()};
 	struct buf                       why = BUF(1024);

@@ -224,26 +224,6 @@ queue_disk_destroy(void)
 /* ---- looking at it ---- */
 
 static void
-on_work(void *arg UNUSED, struct str lane UNUSED, int64_t due_ms UNUSED)
-{
-}
-
-static void
-on_room(void *arg UNUSED)
-{
-}
-
-static void
-on_state(void *arg UNUSED, enum store_state state UNUSED, const char *why UNUSED)
-{
-}
-
-static void
-on_change(void *arg UNUSED, uint64_t id UNUSED, const char *what UNUSED, struct str why UNUSED)
-{
-}
-
-static void
 on_closed(void *arg)
 {
 	*(bool *)arg = true;
@@ -252,7 +232,7 @@ on_closed(void *arg)
 void
 queue_disk_list(struct loop *l, bool (*row)(void *arg, const struct store_row *row))
 {
-	static const struct store_events events = {.work = on_work, .room = on_room, .state = on_state, .change = on_change};
+	static const struct store_events events;
 	static const struct store_filter all;
 	struct store_cursor              cursor = {0};
 	struct buf                       why = BUF(1024);
