@@ -8,6 +8,7 @@
 #   make bench      ARGS=--quick   make clang    build with clang, warnings are errors
 #   make fuzz       SECONDS=60     make soak     the long form of the crash tests
 #   make valgrind   unit tests     make analyse  clang-tidy and cppcheck
+#   make format     what clang-format would lay out in another way
 #   make clean
 
 PREFIX  ?= /usr/local
@@ -27,7 +28,7 @@ STRICT   := -Dtests=enabled --werror
 # What a command says is shown only if it fails.
 quiet = said=$$($(1) 2>&1) || { echo "$$said"; exit 1; }
 
-.PHONY: all run test asan lint clang bench fuzz valgrind analyse soak install clean prepare prepare-test prepare-fuzz prepare-analyse
+.PHONY: all run test asan lint clang bench fuzz valgrind analyse format soak install clean prepare prepare-test prepare-fuzz prepare-analyse
 .NOTPARALLEL:
 
 all: $(RELEASE)/build.ninja
@@ -63,6 +64,9 @@ valgrind: prepare-analyse $(VALGRIND)/build.ninja
 analyse: prepare-analyse $(CLANG)/build.ninja
 	@ninja -C $(CLANG) --quiet
 	@tests/analyse $(CLANG)
+
+format: prepare-test
+	@tests/format $(ARGS)
 
 soak: prepare-test $(BENCH)/build.ninja
 	@ninja -C $(BENCH) --quiet
