@@ -186,11 +186,11 @@ end_head(struct message *m, struct str head, struct str rest)
 	dkim = signing_find(config, m->fix.header_from);
 	m->canon = dkim != NULL && dkim->simple_body ? CANON_SIMPLE : CANON_RELAXED;
 	bodyhash_restart(m->hash, m->canon);
-	if (m->fix.rest.n > 0) {
-		take_body(m, m->fix.rest);
-		if (rest.p != NULL)
-			take_body(m, STR("\r\n"));
-	}
+	take_body(m, m->fix.rest);
+	if (rest.p == NULL)
+		return; /* the message had no empty line */
+	if (m->fix.rest.n > 0)
+		take_body(m, STR("\r\n"));
 	take_body(m, rest);
 }
 

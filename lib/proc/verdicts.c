@@ -247,9 +247,12 @@ take_one(struct verdicts *v, struct list *fresh, struct list *kept, struct verdi
 {
 	struct verdict *old = find(&v->findings, f);
 
-	if (is(f, "skip") && old != NULL)
-		keep(kept, &v->findings, old);
-	if (is(f, "skip") || is(f, "pass"))
+	if (is(f, "skip")) {
+		if (old != NULL)
+			keep(kept, &v->findings, old);
+		return;
+	}
+	if (is(f, "pass"))
 		return;
 	if (old == NULL || !is(old, f->status))
 		changed(f, old != NULL ? old->status : "");

@@ -416,6 +416,7 @@ run(void)
 				readable(s);
 		}
 	}
+	free(sessions);
 }
 
 /* A child does its part and leaves the result where the first process finds it. */

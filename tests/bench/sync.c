@@ -78,8 +78,11 @@ main(int argc, char **argv)
 	char                  path[4096];
 	int                   fd;
 
-	if (argc != 2 || octets == NULL) {
+	if (octets == NULL)
+		die("memory");
+	if (argc != 2) {
 		fprintf(stderr, "sync FOLDER\n");
+		free(octets);
 		return 2;
 	}
 	snprintf(path, sizeof path, "%s/sync-probe", argv[1]);

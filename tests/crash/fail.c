@@ -231,7 +231,7 @@ sync_fails(enum call call, int fd)
 {
 	struct stat a, b;
 
-	if (unsynced >= 0 && fstat(fd, &a) == 0 && fstat(unsynced, &b) == 0 && a.st_ino == b.st_ino &&
+	if (state != NULL && unsynced >= 0 && fstat(fd, &a) == 0 && fstat(unsynced, &b) == 0 && a.st_ino == b.st_ino &&
 	    S_ISREG(a.st_mode))
 		state->resynced++;
 	if (!fails(call))

@@ -80,7 +80,7 @@ is_line(struct str line, struct str want, bool star)
 {
 	if (!str_ends(line, STR("\r\n")))
 		return false;
-	line.n -= 2;
+	line = str_sub(line, 0, line.n - 2);
 	return star ? str_starts(line, want) : str_eq(line, want);
 }
 

@@ -53,11 +53,14 @@ unescape(struct str at, struct buf *out)
 {
 	static const char from[] = "rnt0\\*$\"", to[] = "\r\n\t\0\\*$\"";
 	const char       *known;
+	int               high, low;
 
 	if (at.n == 0)
 		return 0;
-	if (at.p[0] == 'x' && at.n >= 3 && hex(at.p[1]) >= 0 && hex(at.p[2]) >= 0) {
-		buf_addc(out, (char)(hex(at.p[1]) << 4 | hex(at.p[2])));
+	high = at.p[0] == 'x' && at.n >= 3 ? hex(at.p[1]) : -1;
+	low = high >= 0 ? hex(at.p[2]) : -1;
+	if (low >= 0) {
+		buf_addc(out, (char)(high << 4 | low));
 		return 3;
 	}
 	known = memchr(from, at.p[0], sizeof from - 1);

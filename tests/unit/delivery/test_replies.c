@@ -112,7 +112,7 @@ static void
 one_reader_serves_one_reply_after_another(void **unused)
 {
 	struct replies r;
-	struct reply   reply;
+	struct reply   reply = {0};
 
 	(void)unused;
 	replies_init(&r);
