@@ -17,39 +17,41 @@
 #include "lib/util/time.h"
 
 enum {
-	MAX_EXCHANGES = 1024,         /* of one smtpd */
-	MAX_AGE_MS = 10 * 60 * 1000,  /* smtpd has its own, shorter deadline; this one is against a broken smtpd */
+	MAX_EXCHANGES = 1024, /* of one smtpd */
+	/* smtpd has its own, shorter deadline; this one is against a broken smtpd */
+	MAX_AGE_MS = 10 * 60 * 1000,
 	SWEEP_MS = 60 * 1000,
 };
 
 struct auth {
-	struct role *role;
-	struct sasl *sasl; /* NULL: no usable library */
+	struct role   *role;
+	struct sasl   *sasl; /* NULL: no usable library */
 	struct config *config;
-	struct list smtpds;
-	struct timer *sweep;
+	struct list    smtpds;
+	struct timer  *sweep;
 };
 
 /* One smtpd and the exchanges of its clients. */
 struct smtpd {
-	struct link link;
-	struct auth *auth;
-	unsigned index;
+	struct link     link;
+	struct auth    *auth;
+	unsigned        index;
 	struct channel *channel;
-	struct hash running;
+	struct hash     running;
 };
 
 struct running {
 	struct hash_node node;
-	uint64_t id;
-	int64_t started_ms;
+	uint64_t         id;
+	int64_t          started_ms;
 	struct exchange *exchange;
 };
 
 static struct running *
 find(struct smtpd *peer, uint64_t id)
 {
-	for (struct hash_node *at = hash_first(&peer->running, hash_u64(id)); at != NULL; at = hash_more(at)) {
+	for (struct hash_node *at = hash_first(&peer->running, hash_u64(id)); at != NULL;
+	     at = hash_more(at)) {
 		struct running *r = CONTAINER(at, struct running, node);
 
 		if (r->id == id)
@@ -84,13 +86,14 @@ static void
 say_done(struct smtpd *peer, uint64_t id, uint16_t code, struct str login)
 {
 	channel_send(peer->channel, WIRE_AUTH_DONE,
-	    &(struct wire_auth_done){.id = id, .code = code, .login = login}, -1);
+	             &(struct wire_auth_done){.id = id, .code = code, .login = login}, -1);
 }
 
 /* RFC 4954 section 6: one answer for every way of being wrong. */
 static void
 answer(struct smtpd *peer, struct running *r, enum exchange_state state, struct str challenge)
 {
+	/* clang-format off */
 	static const uint16_t codes[] = {
 		[EXCHANGE_OK] = 235,
 		[EXCHANGE_FAILED] = 535,
@@ -98,26 +101,29 @@ answer(struct smtpd *peer, struct running *r, enum exchange_state state, struct 
 		[EXCHANGE_BAD_MECH] = 504,
 		[EXCHANGE_MALFORMED] = 501,
 	};
+	/* clang-format on */
 
 	if (state == EXCHANGE_MORE) {
 		channel_send(peer->channel, WIRE_AUTH_MORE,
-		    &(struct wire_auth_more){.id = r->id, .challenge = challenge}, -1);
+		             &(struct wire_auth_more){.id = r->id, .challenge = challenge}, -1);
 		return;
 	}
-	say_done(peer, r->id, codes[state], state == EXCHANGE_OK ? exchange_login(r->exchange) : STR_NONE);
+	say_done(peer, r->id, codes[state],
+	         state == EXCHANGE_OK ? exchange_login(r->exchange) : STR_NONE);
 	end(peer, r);
 }
 
 static void
 start_exchange(struct smtpd *peer, const struct wire_auth_start *m)
 {
-	struct auth *a = peer->auth;
+	struct auth    *a = peer->auth;
 	struct running *r = find(peer, m->id);
-	struct str challenge = STR_NONE;
+	struct str      challenge = STR_NONE;
 
 	if (r != NULL)
 		end(peer, r);
-	if (a->sasl == NULL || sasl_mechanisms(a->sasl, true).n == 0 || peer->running.n >= MAX_EXCHANGES) {
+	if (a->sasl == NULL || sasl_mechanisms(a->sasl, true).n == 0 ||
+	    peer->running.n >= MAX_EXCHANGES) {
 		say_done(peer, m->id, 454, STR_NONE);
 		return;
 	}
@@ -126,15 +132,17 @@ start_exchange(struct smtpd *peer, const struct wire_auth_start *m)
 	r->started_ms = time_mono_ms();
 	r->exchange = exchange_create(a->sasl, m->tls_bits, m->binding);
 	hash_put(&peer->running, &r->node, hash_u64(r->id));
-	answer(peer, r, exchange_start(r->exchange, m->mech, m->has_initial ? &m->initial : NULL, &challenge),
-	    challenge);
+	answer(peer, r,
+	       exchange_start(r->exchange, m->mech, m->has_initial ? &m->initial : NULL,
+	                      &challenge),
+	       challenge);
 }
 
 static void
 step(struct smtpd *peer, const struct wire_auth_step *m)
 {
 	struct running *r = find(peer, m->id);
-	struct str challenge = STR_NONE;
+	struct str      challenge = STR_NONE;
 
 	if (r == NULL) /* ended by a new configuration or by age */
 		say_done(peer, m->id, 454, STR_NONE);
@@ -183,7 +191,7 @@ on_gone(void *arg, const char *why UNUSED)
 static void
 say_mechs(struct smtpd *peer)
 {
-	struct sasl *s = peer->auth->sasl;
+	struct sasl      *s = peer->auth->sasl;
 	struct wire_mechs m = {0};
 
 	if (s != NULL)
@@ -195,8 +203,8 @@ static void
 add_peer(void *self, enum role_id who, unsigned index, int fd)
 {
 	static const struct channel_hooks hooks = {.message = on_message, .gone = on_gone};
-	struct auth *a = self;
-	struct smtpd *peer, *old;
+	struct auth                      *a = self;
+	struct smtpd                     *peer, *old;
 
 	if (who != ROLE_SMTPD) {
 		close(fd);
@@ -217,7 +225,7 @@ add_peer(void *self, enum role_id who, unsigned index, int fd)
 static void
 set_config(void *self, struct config *c)
 {
-	struct auth *a = self;
+	struct auth  *a = self;
 	struct smtpd *peer;
 
 	LIST_EACH(&a->smtpds, peer, struct smtpd, link)
@@ -233,7 +241,7 @@ set_config(void *self, struct config *c)
 static void
 on_sweep(void *arg)
 {
-	struct auth *a = arg;
+	struct auth  *a = arg;
 	struct smtpd *peer;
 
 	LIST_EACH(&a->smtpds, peer, struct smtpd, link)
@@ -246,7 +254,7 @@ static bool
 start(void *self, struct role *r, struct buf *why UNUSED)
 {
 	struct auth *a = self;
-	struct buf reason = BUF(512);
+	struct buf   reason = BUF(512);
 
 	a->role = r;
 	if ((a->sasl = sasl_open(&reason)) == NULL) {
@@ -277,7 +285,7 @@ auth_main(unsigned index)
 	static const struct role_hooks hooks = {
 		.start = start, .config = set_config, .peer = add_peer, .go = go, .drain = drain};
 	struct auth a = {0};
-	int code;
+	int         code;
 
 	list_init(&a.smtpds);
 	code = role_run(ROLE_AUTH, index, &hooks, &a);
@@ -290,10 +298,10 @@ bool
 auth_is_available(struct buf *why)
 {
 	struct buf reason = BUF(512);
-	char text[512];
-	ssize_t n = 0;
-	pid_t child;
-	int ends[2], status = 0;
+	char       text[512];
+	ssize_t    n = 0;
+	pid_t      child;
+	int        ends[2], status = 0;
 
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return true;

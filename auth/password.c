@@ -16,8 +16,8 @@ enum { REMEMBERED = 256 }; /* a power of two */
 
 struct passwords {
 	struct users *users;
-	char *saslauthd;
-	uint8_t key[SCRAM_KEY];
+	char         *saslauthd;
+	uint8_t       key[SCRAM_KEY];
 	uint8_t good[REMEMBERED][SCRAM_KEY]; /* HMAC(key, verifier NUL password); zero: free */
 };
 
@@ -26,12 +26,13 @@ static bool
 mark_of(struct passwords *p, struct str verifier, struct str password, uint8_t mark[SCRAM_KEY])
 {
 	struct buf text = BUF(4096);
-	bool ok;
+	bool       ok;
 
 	buf_add(&text, verifier);
 	buf_addc(&text, '\0');
 	buf_add(&text, password);
-	ok = !text.over && scram_hmac(mark, (struct str){(const char *)p->key, SCRAM_KEY}, buf_str(&text));
+	ok = !text.over &&
+	     scram_hmac(mark, (struct str){(const char *)p->key, SCRAM_KEY}, buf_str(&text));
 	mem_wipe(text.p, text.n);
 	buf_free(&text);
 	return ok;
@@ -40,11 +41,11 @@ mark_of(struct passwords *p, struct str verifier, struct str password, uint8_t m
 static enum password_result
 check_file(struct passwords *p, struct str name, struct str password)
 {
-	uint8_t mark[SCRAM_KEY];
-	uint8_t *slot;
+	uint8_t      mark[SCRAM_KEY];
+	uint8_t     *slot;
 	struct scram s;
-	bool known;
-	struct str verifier = users_verifier(p->users, name, &known);
+	bool         known;
+	struct str   verifier = users_verifier(p->users, name, &known);
 
 	if (!scram_parse(verifier, &s) || !mark_of(p, verifier, password, mark))
 		return PASSWORD_UNAVAILABLE;

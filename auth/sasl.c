@@ -12,20 +12,20 @@
 #include "lib/util/mem.h"
 
 struct sasl {
-	struct users *users;
+	struct users     *users;
 	struct passwords *passwords;
-	char *hostname;
-	bool saslauthd;
-	sasl_callback_t callbacks[6];
+	char             *hostname;
+	bool              saslauthd;
+	sasl_callback_t   callbacks[6];
 };
 
 struct exchange {
-	sasl_conn_t *conn;
-	struct sasl *sasl;
-	bool unavailable; /* the password could not be checked */
-	bool asks_name; /* LOGIN: the next response is the name */
-	sasl_callback_t checkpass[2];
-	char binding[64];
+	sasl_conn_t           *conn;
+	struct sasl           *sasl;
+	bool                   unavailable; /* the password could not be checked */
+	bool                   asks_name;   /* LOGIN: the next response is the name */
+	sasl_callback_t        checkpass[2];
+	char                   binding[64];
 	sasl_channel_binding_t cb;
 };
 
@@ -45,7 +45,7 @@ static struct sasl *the_sasl;
 
 static int
 get_option(void *context UNUSED, const char *plugin UNUSED, const char *option, const char **result,
-    unsigned *len)
+           unsigned *len)
 {
 	static const struct {
 		const char *option, *value;
@@ -86,7 +86,8 @@ log_nothing(void *context UNUSED, int level UNUSED, const char *message UNUSED)
 /* Names stay as typed: the default would append a realm. */
 static int
 canon_user(sasl_conn_t *conn UNUSED, void *context UNUSED, const char *in, unsigned in_n,
-    unsigned flags UNUSED, const char *realm UNUSED, char *out, unsigned out_max, unsigned *out_n)
+           unsigned flags UNUSED, const char *realm UNUSED, char *out, unsigned out_max,
+           unsigned *out_n)
 {
 	if (in_n >= out_max)
 		return SASL_BUFOVER;
@@ -99,15 +100,15 @@ canon_user(sasl_conn_t *conn UNUSED, void *context UNUSED, const char *in, unsig
 /* Nobody may act for somebody else. */
 static int
 proxy_policy(sasl_conn_t *conn UNUSED, void *context UNUSED, const char *requested, unsigned rlen,
-    const char *identity, unsigned alen, const char *realm UNUSED, unsigned urlen UNUSED,
-    struct propctx *props UNUSED)
+             const char *identity, unsigned alen, const char *realm UNUSED, unsigned urlen UNUSED,
+             struct propctx *props UNUSED)
 {
 	return rlen == alen && memcmp(requested, identity, rlen) == 0 ? SASL_OK : SASL_BADAUTH;
 }
 
 static int
 check_password(sasl_conn_t *conn UNUSED, void *context, const char *user, const char *pass,
-    unsigned pass_n, struct propctx *props UNUSED)
+               unsigned pass_n, struct propctx *props UNUSED)
 {
 	struct exchange *x = context;
 
@@ -125,12 +126,13 @@ check_password(sasl_conn_t *conn UNUSED, void *context, const char *user, const 
 
 /* The verifier for SCRAM: asked for as "*authPassword" (RFC 5803). */
 static int
-look_up(void *glob UNUSED, sasl_server_params_t *params, unsigned flags, const char *user, unsigned user_n)
+look_up(void *glob UNUSED, sasl_server_params_t *params, unsigned flags, const char *user,
+        unsigned user_n)
 {
 	const struct propval *ask = params->utils->prop_get(params->propctx);
-	bool authzid = (flags & SASL_AUXPROP_AUTHZID) != 0;
-	struct str verifier;
-	bool known;
+	bool                  authzid = (flags & SASL_AUXPROP_AUTHZID) != 0;
+	struct str            verifier;
+	bool                  known;
 
 	if (ask == NULL || the_sasl == NULL || the_sasl->users == NULL || the_sasl->saslauthd)
 		return SASL_NOUSER;
@@ -151,9 +153,9 @@ look_up(void *glob UNUSED, sasl_server_params_t *params, unsigned flags, const c
 
 static int
 init_plugin(const sasl_utils_t *utils UNUSED, int max_version, int *version,
-    sasl_auxprop_plug_t **plugin, const char *name UNUSED)
+            sasl_auxprop_plug_t **plugin, const char *name UNUSED)
 {
-	static char plugin_name[] = "postern";
+	static char                plugin_name[] = "postern";
 	static sasl_auxprop_plug_t ours = {.auxprop_lookup = look_up, .name = plugin_name};
 
 	if (max_version < SASL_AUXPROP_PLUG_VERSION)
@@ -203,8 +205,9 @@ sasl_open(struct buf *why)
 	for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
 		if (has_mechanism(needed[i]))
 			continue;
-		buf_addf(why, "the SASL mechanism %s is missing: install the package libsasl2-modules",
-		    needed[i]);
+		buf_addf(why,
+		         "the SASL mechanism %s is missing: install the package libsasl2-modules",
+		         needed[i]);
 		goto fail;
 	}
 	return s;
@@ -240,7 +243,7 @@ static bool
 set_properties(struct exchange *x, unsigned tls_bits, struct str binding)
 {
 	sasl_security_properties_t security = {.security_flags = SASL_SEC_NOANONYMOUS};
-	sasl_ssf_t bits = tls_bits;
+	sasl_ssf_t                 bits = tls_bits;
 
 	if (sasl_setprop(x->conn, SASL_SEC_PROPS, &security) != SASL_OK ||
 	    (bits > 0 && sasl_setprop(x->conn, SASL_SSF_EXTERNAL, &bits) != SASL_OK))
@@ -248,8 +251,9 @@ set_properties(struct exchange *x, unsigned tls_bits, struct str binding)
 	if (binding.n == 0 || binding.n > sizeof x->binding)
 		return true;
 	memcpy(x->binding, binding.p, binding.n);
-	x->cb = (sasl_channel_binding_t){
-		.name = "tls-exporter", .len = binding.n, .data = (const unsigned char *)x->binding};
+	x->cb = (sasl_channel_binding_t){.name = "tls-exporter",
+	                                 .len = binding.n,
+	                                 .data = (const unsigned char *)x->binding};
 	return sasl_setprop(x->conn, SASL_CHANNEL_BINDING, &x->cb) == SASL_OK;
 }
 
@@ -257,17 +261,19 @@ struct exchange *
 exchange_create(struct sasl *s, unsigned tls_bits, struct str binding)
 {
 	struct exchange *x = mem_zero(sizeof *x);
-	const char *list;
+	const char      *list;
 
 	digest_prepare(); /* SCRAM's plugin does digests of its own */
 	x->sasl = s;
 	x->checkpass[0] = callback(SASL_CB_SERVER_USERDB_CHECKPASS, FN(check_password), x);
 	x->checkpass[1] = callback(SASL_CB_LIST_END, NULL, NULL);
-	if (sasl_server_new("smtp", s->hostname, NULL, NULL, NULL, x->checkpass, 0, &x->conn) != SASL_OK)
+	if (sasl_server_new("smtp", s->hostname, NULL, NULL, NULL, x->checkpass, 0, &x->conn) !=
+	    SASL_OK)
 		x->conn = NULL;
-	else if (!set_properties(x, tls_bits, binding) ||
-	         /* Listing makes the library know that PLUS was on offer (downgrade, RFC 5802 section 6). */
-	         sasl_listmech(x->conn, NULL, "", " ", "", &list, NULL, NULL) != SASL_OK)
+	else if (
+		!set_properties(x, tls_bits, binding) ||
+		/* Listing makes the library know that PLUS was on offer (downgrade, RFC 5802 section 6). */
+		sasl_listmech(x->conn, NULL, "", " ", "", &list, NULL, NULL) != SASL_OK)
 		sasl_dispose(&x->conn);
 	return x;
 }
@@ -323,20 +329,22 @@ is_name(struct str s)
 }
 
 enum exchange_state
-exchange_start(struct exchange *x, struct str mech, const struct str *initial, struct str *challenge)
+exchange_start(struct exchange *x, struct str mech, const struct str *initial,
+               struct str *challenge)
 {
 	const char *out = NULL;
-	unsigned out_n = 0;
-	char *name;
-	int r;
+	unsigned    out_n = 0;
+	char       *name;
+	int         r;
 
 	if (x->conn == NULL)
 		return EXCHANGE_UNAVAILABLE;
 	if (!is_offered(x->sasl, mech))
 		return EXCHANGE_BAD_MECH;
 	name = str_dup(mech);
-	r = sasl_server_start(x->conn, name, initial != NULL ? (initial->n > 0 ? initial->p : "") : NULL,
-	    initial != NULL ? (unsigned)initial->n : 0, &out, &out_n);
+	r = sasl_server_start(x->conn, name,
+	                      initial != NULL ? (initial->n > 0 ? initial->p : "") : NULL,
+	                      initial != NULL ? (unsigned)initial->n : 0, &out, &out_n);
 	free(name);
 	*challenge = (struct str){out, out_n};
 	x->asks_name = str_ieq(mech, STR("LOGIN"));
@@ -347,13 +355,14 @@ enum exchange_state
 exchange_step(struct exchange *x, struct str response, struct str *challenge)
 {
 	const char *out = NULL;
-	unsigned out_n = 0;
-	int r;
+	unsigned    out_n = 0;
+	int         r;
 
 	if (x->asks_name && !is_name(response))
 		return EXCHANGE_FAILED;
 	x->asks_name = false;
-	r = sasl_server_step(x->conn, response.n > 0 ? response.p : "", (unsigned)response.n, &out, &out_n);
+	r = sasl_server_step(x->conn, response.n > 0 ? response.p : "", (unsigned)response.n, &out,
+	                     &out_n);
 	*challenge = (struct str){out, out_n};
 	return outcome(x, r);
 }

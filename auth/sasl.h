@@ -24,21 +24,30 @@ struct sasl *sasl_open(struct buf *why);
  * From now on: this host name, these users ("users" file text), or saslauthd's
  * socket. Running exchanges must have ended.
  */
-void sasl_configure(struct sasl *s, struct str hostname, struct str users_text, struct str saslauthd);
+void
+sasl_configure(struct sasl *s, struct str hostname, struct str users_text, struct str saslauthd);
 
 /* What may be offered, space separated; empty if there is nobody to log in. */
 struct str sasl_mechanisms(const struct sasl *s, bool tls);
 
-enum exchange_state { EXCHANGE_MORE, EXCHANGE_OK, EXCHANGE_FAILED, EXCHANGE_UNAVAILABLE, EXCHANGE_BAD_MECH, EXCHANGE_MALFORMED };
+enum exchange_state {
+	EXCHANGE_MORE,
+	EXCHANGE_OK,
+	EXCHANGE_FAILED,
+	EXCHANGE_UNAVAILABLE,
+	EXCHANGE_BAD_MECH,
+	EXCHANGE_MALFORMED
+};
 
 /*
  * `binding` is the tls-exporter value (RFC 9266) or empty; `initial` is NULL if the client
  * sent no initial response. EXCHANGE_MORE: send `challenge` (valid until the next call).
  */
 struct exchange    *exchange_create(struct sasl *s, unsigned tls_bits, struct str binding);
-enum exchange_state exchange_start(struct exchange *x, struct str mech, const struct str *initial, struct str *challenge);
+enum exchange_state exchange_start(struct exchange *x, struct str mech, const struct str *initial,
+                                   struct str *challenge);
 enum exchange_state exchange_step(struct exchange *x, struct str response, struct str *challenge);
-struct str          exchange_login(struct exchange *x); /* after EXCHANGE_OK */
+struct str          exchange_login(struct exchange *x);   /* after EXCHANGE_OK */
 void                exchange_destroy(struct exchange *x); /* NULL is allowed */
 
 #endif

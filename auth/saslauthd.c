@@ -18,9 +18,9 @@ static int
 dial(const char *path)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	struct timeval limit = {.tv_sec = TIMEOUT_S};
-	size_t n = strlen(path);
-	int fd;
+	struct timeval     limit = {.tv_sec = TIMEOUT_S};
+	size_t             n = strlen(path);
+	int                fd;
 
 	if (n >= sizeof to.sun_path) {
 		errno = ENAMETOOLONG;
@@ -81,7 +81,7 @@ static bool
 ask(int fd, struct str name, struct str password)
 {
 	struct buf question = BUF(4096);
-	bool ok;
+	bool       ok;
 
 	add_counted(&question, name);
 	add_counted(&question, password);
@@ -96,7 +96,7 @@ ask(int fd, struct str name, struct str password)
 static enum password_result
 hear(int fd)
 {
-	char count[2], answer[ANSWER_MAX];
+	char   count[2], answer[ANSWER_MAX];
 	size_t n;
 
 	if (!receive_all(fd, count, sizeof count))
@@ -106,20 +106,21 @@ hear(int fd)
 		return PASSWORD_UNAVAILABLE;
 	if (str_starts((struct str){answer, n}, STR("OK")))
 		return PASSWORD_OK;
-	return str_starts((struct str){answer, n}, STR("NO")) ? PASSWORD_WRONG : PASSWORD_UNAVAILABLE;
+	return str_starts((struct str){answer, n}, STR("NO")) ? PASSWORD_WRONG
+	                                                      : PASSWORD_UNAVAILABLE;
 }
 
 enum password_result
 saslauthd_check(const char *socket_path, struct str name, struct str password)
 {
 	enum password_result r = PASSWORD_UNAVAILABLE;
-	int fd = dial(socket_path);
+	int                  fd = dial(socket_path);
 
 	if (fd >= 0 && ask(fd, name, password))
 		r = hear(fd);
 	if (r == PASSWORD_UNAVAILABLE)
 		log_warn(ev("auth-unavailable"), kv("socket", socket_path),
-		    kv("why", fd < 0 ? strerror(errno) : "no usable answer from saslauthd"));
+		         kv("why", fd < 0 ? strerror(errno) : "no usable answer from saslauthd"));
 	if (fd >= 0)
 		close(fd);
 	return r;

@@ -19,7 +19,7 @@ static size_t
 decode(struct str text, uint8_t *to, size_t max)
 {
 	struct buf raw = BUF(max);
-	size_t n = 0;
+	size_t     n = 0;
 
 	if (base64_decode(&raw, text) && !raw.over && raw.n > 0) {
 		n = raw.n;
@@ -33,7 +33,7 @@ bool
 scram_parse(struct str text, struct scram *s)
 {
 	struct str iterations, salt, stored;
-	uint64_t n;
+	uint64_t   n;
 
 	memset(s, 0, sizeof *s);
 	if (text.n > MAX_TEXT || !str_starts(text, scheme))
@@ -70,7 +70,7 @@ scram_hmac(uint8_t out[SCRAM_KEY], struct str key, struct str text)
 
 	digest_prepare();
 	return HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)text.p, text.n, out,
-	           &n) != NULL &&
+	            &n) != NULL &&
 	       n == SCRAM_KEY;
 }
 
@@ -79,8 +79,8 @@ static bool
 keys(struct scram *s, const uint8_t salted[SCRAM_KEY])
 {
 	struct str key = {(const char *)salted, SCRAM_KEY};
-	uint8_t client_key[SCRAM_KEY];
-	bool ok = scram_hmac(client_key, key, STR("Client Key")) &&
+	uint8_t    client_key[SCRAM_KEY];
+	bool       ok = scram_hmac(client_key, key, STR("Client Key")) &&
 	          EVP_Digest(client_key, SCRAM_KEY, s->stored_key, NULL, EVP_sha256(), NULL) == 1 &&
 	          scram_hmac(s->server_key, key, STR("Server Key"));
 
@@ -92,7 +92,7 @@ bool
 scram_derive(struct scram *s, struct str password, struct str salt, unsigned iterations)
 {
 	uint8_t salted[SCRAM_KEY];
-	bool ok;
+	bool    ok;
 
 	if (salt.n == 0 || salt.n > sizeof s->salt || password.n > 1024 || iterations == 0)
 		return false;
@@ -101,7 +101,8 @@ scram_derive(struct scram *s, struct str password, struct str salt, unsigned ite
 	s->salt_n = salt.n;
 	memcpy(s->salt, salt.p, salt.n);
 	ok = PKCS5_PBKDF2_HMAC(password.n > 0 ? password.p : "", (int)password.n, s->salt,
-	         (int)s->salt_n, (int)iterations, EVP_sha256(), SCRAM_KEY, salted) == 1 &&
+	                       (int)s->salt_n, (int)iterations, EVP_sha256(), SCRAM_KEY,
+	                       salted) == 1 &&
 	     keys(s, salted);
 	mem_wipe(salted, sizeof salted);
 	return ok;
@@ -111,8 +112,8 @@ bool
 scram_verify(const struct scram *s, struct str password)
 {
 	struct scram mine;
-	struct str salt = {(const char *)s->salt, s->salt_n};
-	bool ok = scram_derive(&mine, password, salt, s->iterations) &&
+	struct str   salt = {(const char *)s->salt, s->salt_n};
+	bool         ok = scram_derive(&mine, password, salt, s->iterations) &&
 	          CRYPTO_memcmp(mine.stored_key, s->stored_key, SCRAM_KEY) == 0;
 
 	mem_wipe(&mine, sizeof mine);

@@ -27,7 +27,8 @@ bool scram_parse(struct str text, struct scram *s) MUST_USE;
 void scram_format(struct buf *out, const struct scram *s);
 
 /* From a password and a salt; about 3 ms at SCRAM_ITERATIONS. False if the library fails. */
-bool scram_derive(struct scram *s, struct str password, struct str salt, unsigned iterations) MUST_USE;
+bool
+scram_derive(struct scram *s, struct str password, struct str salt, unsigned iterations) MUST_USE;
 
 /* Constant time in the outcome. */
 bool scram_verify(const struct scram *s, struct str password) MUST_USE;

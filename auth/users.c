@@ -12,18 +12,18 @@
 
 struct user {
 	struct hash_node node;
-	struct str name;
-	struct str verifier;
+	struct str       name;
+	struct str       verifier;
 };
 
 struct users {
-	char *text; /* everything below borrows from it */
-	size_t text_n;
+	char        *text; /* everything below borrows from it */
+	size_t       text_n;
 	struct user *v;
-	size_t n;
-	struct hash by_name;
-	uint8_t unknown_key[SCRAM_KEY];
-	struct buf made_up;
+	size_t       n;
+	struct hash  by_name;
+	uint8_t      unknown_key[SCRAM_KEY];
+	struct buf   made_up;
 };
 
 static const struct str key_line = {"#unknown ", 9};
@@ -49,7 +49,7 @@ add(struct users *u, struct str line)
 {
 	struct user *user = &u->v[u->n];
 	struct scram s;
-	ptrdiff_t colon;
+	ptrdiff_t    colon;
 
 	if (line.n > 0 && line.p[line.n - 1] == '\r')
 		line.n--;
@@ -69,8 +69,8 @@ struct users *
 users_create(struct str text)
 {
 	struct users *u = mem_zero(sizeof *u);
-	struct str rest, line;
-	size_t lines = 1;
+	struct str    rest, line;
+	size_t        lines = 1;
 
 	u->text = mem_copy(text.p, text.n);
 	u->text_n = text.n;
@@ -109,8 +109,8 @@ users_count(const struct users *u)
 static struct str
 make_up(struct users *u, struct str name)
 {
-	struct str key = {(const char *)u->unknown_key, sizeof u->unknown_key};
-	uint8_t salt[SCRAM_KEY];
+	struct str   key = {(const char *)u->unknown_key, sizeof u->unknown_key};
+	uint8_t      salt[SCRAM_KEY];
 	struct scram s = {.iterations = SCRAM_ITERATIONS, .salt_n = SCRAM_SALT};
 
 	if (!scram_hmac(salt, key, name))

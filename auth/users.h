@@ -15,9 +15,10 @@ struct users;
 
 enum { USER_NAME_MAX = 256 };
 
-struct users *users_create(struct str text); /* copies; bad lines are left out, config has told of them */
-void          users_destroy(struct users *u); /* wipes; NULL is allowed */
-size_t        users_count(const struct users *u);
+struct users        *
+users_create(struct str text);  /* copies; bad lines are left out, config has told of them */
+void   users_destroy(struct users *u); /* wipes; NULL is allowed */
+size_t users_count(const struct users *u);
 
 /*
  * The verifier text of `name`; of a name that does not exist a made-up one, and

@@ -32,6 +32,7 @@ struct command {
 	struct reply (*run)(struct session *s, struct str args);
 };
 
+/* clang-format off */
 /* The frequent ones first: the search is linear. */
 static const struct command commands[] = {
 	/* verb       when                   flags                   line            handler */
@@ -61,6 +62,7 @@ static const struct command commands[] = {
 	{"OPTIONS",  ANYTIME,                0,                      COMMAND_LINE_MAX, run_http},
 	{"CONNECT",  ANYTIME,                0,                      COMMAND_LINE_MAX, run_http},
 };
+/* clang-format on */
 
 #define FINE REPLY(250, 2, 0, 0, "ok")
 

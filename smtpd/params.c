@@ -125,16 +125,21 @@ parse_orcpt(union params to, struct str value, struct buf *scratch)
 	return FINE;
 }
 
+/* clang-format off */
 static const struct parser mail_parsers[] = {
-	{"SIZE", parse_size, false},   {"BODY", parse_body, false},
-	{"SMTPUTF8", parse_smtputf8, true}, {"RET", parse_ret, false},
-	{"ENVID", parse_envid, false}, {"AUTH", parse_auth, false},
+	{"SIZE",     parse_size,     false},
+	{"BODY",     parse_body,     false},
+	{"SMTPUTF8", parse_smtputf8, true},
+	{"RET",      parse_ret,      false},
+	{"ENVID",    parse_envid,    false},
+	{"AUTH",     parse_auth,     false},
 };
 
 static const struct parser rcpt_parsers[] = {
 	{"NOTIFY", parse_notify, false},
-	{"ORCPT", parse_orcpt, false},
+	{"ORCPT",  parse_orcpt,  false},
 };
+/* clang-format on */
 
 static const struct parser *
 find(const struct parser *table, size_t n, struct str name)

@@ -21,12 +21,12 @@
 #define NOW_MS 1767323045000
 
 static const char *corpus;
-static struct str own[] = {S("example.com"), S("*.example.com"), S("gmail.com"), S("other.example"), S("nokey.example")};
+static struct str own[] = {S("example.com"), S("*.example.com"), S("gmail.com"), S("other.example"), S("nokey.example"), S("ymail.com"), S("t-online.de")};
 static struct dkim_key_conf key = {.selector = S("s1")};
 static struct dkim_conf keys[] = {{.domain = S("example.com"), .keys = &key, .n_keys = 1},
                                   {.domain = S("gmail.com"), .keys = &key, .n_keys = 1},
                                   {.domain = S("other.example"), .keys = &key, .n_keys = 1}};
-static struct config config = {.hostname = S("mail.example.com"), .domains = {own, 5}, .dkim_sign = true, .dkim = keys, .n_dkim = 3};
+static struct config config = {.hostname = S("mail.example.com"), .domains = {own, ARRAY_LEN(own)}, .dkim_sign = true, .dkim = keys, .n_dkim = 3};
 static struct policy policy = {.config = &config};
 
 enum { UTF8 = 1, EIGHTBIT = 2, NULL_SENDER = 4, MANY = 8 };
@@ -113,6 +113,8 @@ static const struct row {
 	{WHOLE "Authentication-Results: mail.example.com; dkim=pass\r\n\r\n", 0, "auth-results-forged", NULL, "auth-results-forged", NULL},
 	{WHOLE "Authentication-Results: mail.example.com.other.example; dkim=pass\r\n\r\n", 0, "", NULL, NULL, NULL},
 	{GOOD "From: someone@gmail.com\r\n\r\n", NULL_SENDER, "gmail-from", NULL, "gmail-from", NULL},
+	{GOOD "From: someone@ymail.com\r\n\r\n", NULL_SENDER, "from-no-key,gmail-from", NULL, "from-no-key", NULL},
+	{GOOD "From: someone@t-online.de\r\n\r\n", NULL_SENDER, "from-no-key,gmail-from", NULL, "from-no-key", NULL},
 };
 
 static struct fixup
