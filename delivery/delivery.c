@@ -123,6 +123,14 @@ queue_gone(void *arg, const char *why)
 
 static const struct channel_hooks queue_hooks = {queue_message, queue_gone};
 
+/* What waits in the queue for a gate is tried again; it finds out which of it may go. */
+static void
+gate_opened(struct worker *w)
+{
+	if (w->queue != NULL)
+		channel_send(w->queue, WIRE_RETRY, &(struct wire_empty){0}, -1);
+}
+
 static void
 choose_keyd(struct delivery *d)
 {
@@ -145,6 +153,8 @@ keyd_message(void *arg, enum wire_id id, const void *msg, int fd)
 
 	if (id == WIRE_SIGNED)
 		signer_answer(p->delivery->worker.signer, msg);
+	else if (id == WIRE_KEYS)
+		gate_opened(&p->delivery->worker);
 	if (fd >= 0)
 		close(fd);
 }
@@ -192,6 +202,7 @@ connect_keyd(struct delivery *d, unsigned index, int fd)
 	p->delivery = d;
 	p->channel = channel_open(d->worker.loop, fd, ROLE_DELIVERY, ROLE_KEYD, &keyd_hooks, p);
 	choose_keyd(d);
+	gate_opened(&d->worker);
 }
 
 static void
@@ -211,14 +222,6 @@ static void
 tell(struct worker *w, enum wire_id id, const void *msg)
 {
 	role_tell(CONTAINER(w, struct delivery, worker)->role, id, msg);
-}
-
-/* What waits in the queue for a gate is tried again; it finds out which of it may go. */
-static void
-gate_opened(struct worker *w)
-{
-	if (w->queue != NULL)
-		channel_send(w->queue, WIRE_RETRY, &(struct wire_empty){0}, -1);
 }
 
 static void
@@ -286,6 +289,8 @@ take_config(void *self, struct config *c)
 	destination_retire_all(w, old_dns != NULL);
 	conn_close_idle(w, true);
 	dns_close(old_dns);
+	if (old != NULL)
+		gate_opened(w);
 	setup_unref(old);
 }
 

@@ -192,10 +192,12 @@ signed_(void *arg, const struct signature *sig)
 	if (!sig->ok) {
 		struct buf text = BUF(REPLY_TEXT_MAX);
 
+		buf_addz(&text, sig->waits ? "held: " : "");
 		buf_addz(&text, "the message could not be signed: ");
 		buf_add(&text, sig->why);
+		j->worker->count.held += sig->waits;
 		job_fail(j, (struct reply){.code = 451, .status = {4, 3, 0}, .text = buf_str(&text)},
-		         SCOPE_MESSAGE);
+		         sig->waits ? SCOPE_GATE : SCOPE_MESSAGE);
 		buf_free(&text);
 		return;
 	}

@@ -35,7 +35,7 @@ struct entry {
 	struct dkim_sign *sign;
 	struct channel   *asked;   /* this keyd */
 	size_t            missing; /* signatures still owed by it */
-	bool              done, ok, keep;
+	bool              done, ok, keep, waits;
 	int64_t           deadline_ms;
 	struct buf        fields, dkim, why;
 	struct list       waiters;
@@ -115,6 +115,13 @@ finish(struct entry *e, bool ok, const char *why)
 	loop_defer(s->loop, &s->hand_out);
 }
 
+static void
+wait_for_key(struct entry *e, const char *why)
+{
+	e->waits = true;
+	finish(e, false, why);
+}
+
 /* Waiters may start and cancel from their callbacks; so every turn looks anew. */
 static void
 hand_out(void *arg)
@@ -127,7 +134,8 @@ hand_out(void *arg)
 		struct link     *k = list_pop(&e->waiters);
 		struct signing  *w;
 		struct signature sig = {.ok = e->ok, .fields = buf_str(&e->fields),
-		                        .dkim = buf_str(&e->dkim), .why = buf_str(&e->why)};
+		                        .dkim = buf_str(&e->dkim), .why = buf_str(&e->why),
+		                        .waits = e->waits};
 
 		if (k == NULL) {
 			rest(e);
@@ -225,8 +233,9 @@ signer_answer(struct signer *s, const struct wire_signed *msg)
 
 	if (e == NULL || e->done || i >= dkim_sign_count(e->sign))
 		return; /* given up meanwhile */
-	if (!msg->ok) {
+	if (msg->ok != WIRE_SIGNED_OK) {
 		buf_add(&e->why, msg->why);
+		e->waits = msg->ok == WIRE_SIGNED_NO_KEY;
 		finish(e, false, msg->why.n > 0 ? "" : "the key holder refuses");
 		return;
 	}
@@ -363,7 +372,7 @@ signer_keyd_gone(struct signer *s, const struct channel *keyd)
 		if (s->keyd != NULL)
 			ask_keyd(e);
 		else
-			finish(e, false, "the key holder is not there");
+			wait_for_key(e, "the key holder is not there");
 	}
 }
 
@@ -383,7 +392,7 @@ start(struct entry *e, const struct signer_request *r)
 		buf_add(&e->dkim, buf_str(&why));
 		finish(e, true, "");
 	} else if (s->keyd == NULL) {
-		finish(e, false, "the key holder is not there");
+		wait_for_key(e, "the key holder is not there");
 	} else if ((e->sign = prepare(s, r, conf)) == NULL || dkim_sign_count(e->sign) > KEYS_MAX) {
 		finish(e, false, "the message cannot be prepared for signing");
 	} else {

@@ -36,6 +36,7 @@ struct signature {
 	struct str fields; /* header fields to put on top; empty: unsigned on purpose */
 	struct str dkim;   /* for the log: "example.com/s1,s2" or "none why=..." */
 	struct str why;    /* not ok */
+	bool       waits;  /* not ok, and all that is missing is a key or its holder */
 };
 
 struct signer *signer_create(struct loop *l);

@@ -40,6 +40,8 @@ struct keyd {
 	bool            draining;
 };
 
+static const char no_key[] = "there is no such key";
+
 /* What a handshake waits for: at most one of each smtpd, which waits for it. */
 struct handshake {
 	struct link link; /* in keyd.urgent */
@@ -52,6 +54,7 @@ struct peer {
 	struct link      link;
 	struct keyd     *keyd;
 	struct channel  *channel;
+	enum role_id     who;
 	unsigned         index;
 	struct handshake handshake;
 };
@@ -77,6 +80,31 @@ check_vault(struct keyd *d)
 	log_warn(ev("keys-unlocked"), kv("why", why));
 }
 
+/* The supervisor has logged why, and tries again. */
+static void
+tell_missing(struct keyd *d)
+{
+	struct buf what = BUF(1024);
+	size_t     n = keyring_missing(d->keys);
+
+	if (n > 0)
+		buf_addf(&what, "%zu private key%s could not be read: what needs %s waits (key-unusable in the log)",
+		         n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
+	role_trouble(d->role, buf_z(&what));
+	buf_free(&what);
+}
+
+/* Mail may wait for a key that is here now. */
+static void
+tell_deliveries(const struct keyd *d)
+{
+	const struct peer *p;
+
+	LIST_EACH(&d->peers, p, const struct peer, link)
+		if (p->who == ROLE_DELIVERY)
+			channel_send(p->channel, WIRE_KEYS, &(struct wire_empty){0}, -1);
+}
+
 static void
 take_config(void *self, struct config *c)
 {
@@ -84,6 +112,9 @@ take_config(void *self, struct config *c)
 	struct keyring *old = d->keys;
 
 	d->keys = keyring_create(c, old);
+	tell_missing(d);
+	if (old != NULL)
+		tell_deliveries(d);
 	keyring_destroy(old);
 	check_vault(d);
 	config_unref(c);
@@ -97,6 +128,8 @@ answer(struct peer *p, uint64_t id, struct str signature, const char *why)
 	struct wire_signed m = {
 		.id = id, .ok = why == NULL, .signature = signature, .why = str_of(why)};
 
+	if (why == no_key)
+		m.ok = WIRE_SIGNED_NO_KEY;
 	p->keyd->n_signed += why == NULL;
 	p->keyd->n_refused += why != NULL;
 	channel_send(p->channel, WIRE_SIGNED, &m, -1);
@@ -135,7 +168,7 @@ serve(struct keyd *d, const struct request *r)
 	struct str       digest = {(const char *)r->digest, sizeof r->digest};
 
 	if (h == NULL) {
-		answer(r->peer, r->id, STR_NONE, "there is no such key");
+		answer(r->peer, r->id, STR_NONE, no_key);
 	} else if (!key_sign(h->key, digest, &signature)) {
 		answer(r->peer, r->id, STR_NONE, "signing failed");
 	} else {
@@ -153,7 +186,7 @@ serve_handshake(struct peer *p)
 	struct handshake    *s = &p->handshake;
 	struct held_tls_key *h = keyring_find_tls(d->keys, buf_str(&s->key));
 	struct buf           signature = BUF(TLS_SIGNATURE_MAX);
-	const char          *why = "there is no such key";
+	const char          *why = no_key;
 
 	s->waits = false;
 	list_remove(&d->urgent, &s->link);
@@ -199,7 +232,7 @@ take_sign(struct peer *p, const struct wire_sign *m)
 	struct held_key *h = keyring_find(d->keys, m->domain, m->selector);
 	struct warrant   w;
 	struct request  *r;
-	const char      *why = h == NULL ? "there is no such key" : NULL;
+	const char      *why = h == NULL ? no_key : NULL;
 
 	if (why == NULL) {
 		w = (struct warrant){h->domain, h->ascii, key_type(h->key)};
@@ -298,6 +331,7 @@ take_peer(void *self, enum role_id who, unsigned index, int fd)
 	}
 	p = mem_zero(sizeof *p);
 	p->keyd = d;
+	p->who = who;
 	p->index = index;
 	buf_init(&p->handshake.key, TLS_KEY_ID);
 	buf_init(&p->handshake.content, TLS_CONTENT_MAX);

@@ -31,6 +31,8 @@ struct keyring {
 	struct tls_entry *tls;
 	size_t            n_tls;
 	size_t            n_past; /* in `dkim` */
+	size_t            n_missing;
+	unsigned          generation; /* of the configuration */
 };
 
 static uint64_t
@@ -92,14 +94,17 @@ name_of(struct str domain, struct str selector)
 /*
  * The supervisor has checked the key before, with this very library: what fails here is memory, and
  * OpenSSL, having once failed to set itself up, would fail from now on. A new process has both. No
- * text at all is a file that cannot be read any more; its mail waits.
+ * text at all is a file that the supervisor could not read, which it has told: it will try again.
  */
 static void
-give_up(struct str whose, struct str pem, const struct buf *why)
+give_up(struct keyring *r, struct str whose, struct str pem, const struct buf *why)
 {
+	if (pem.n == 0) {
+		r->n_missing++;
+		return;
+	}
 	log_error(ev("key-unusable"), kv("key", whose), kv("why", buf_str(why)));
-	if (pem.n > 0)
-		abort();
+	abort();
 }
 
 static void
@@ -123,7 +128,7 @@ hold(struct keyring *r, struct str domain, const struct dkim_key_conf *conf,
 	if (e->held.key != NULL) {
 		hash_put(&r->dkim, &e->node, place_of(domain, conf->selector));
 	} else {
-		give_up(e->held.whose, conf->pem, &why);
+		give_up(r, e->held.whose, conf->pem, &why);
 		destroy_entry(e);
 	}
 	buf_free(&why);
@@ -138,7 +143,7 @@ hold_tls(struct keyring *r, const struct tls_conf *conf, const struct keyring *o
 	struct tls_entry          *e;
 
 	if (key == NULL) {
-		give_up(conf->key_path, conf->key_pem, &why);
+		give_up(r, conf->key_path, conf->key_pem, &why);
 	} else {
 		e = &r->tls[r->n_tls++];
 		e->whose = str_dup(conf->cert_path);
@@ -159,7 +164,7 @@ take_past_dkim(struct keyring *r, struct keyring *old)
 		struct dkim_entry *e = CONTAINER(n, struct dkim_entry, node);
 
 		next = hash_walk(&old->dkim, n);
-		if (e->past || find(r, str_of(e->domain), str_of(e->selector)) != NULL)
+		if ((e->past && r->generation != old->generation) || find(r, str_of(e->domain), str_of(e->selector)) != NULL)
 			continue;
 		hash_remove(&old->dkim, n);
 		e->past = true;
@@ -174,7 +179,8 @@ take_past_tls(struct keyring *r, struct keyring *old)
 	for (size_t i = 0; i < old->n_tls; i++) {
 		struct tls_entry *e = &old->tls[i];
 
-		if (e->past || keyring_find_tls(r, tls_key_id(e->held.key)) != NULL)
+		if ((e->past && r->generation != old->generation) ||
+		    keyring_find_tls(r, tls_key_id(e->held.key)) != NULL)
 			continue;
 		r->tls[r->n_tls] = *e;
 		r->tls[r->n_tls++].past = true;
@@ -188,6 +194,7 @@ keyring_create(const struct config *c, struct keyring *old)
 {
 	struct keyring *r = mem_zero(sizeof *r);
 
+	r->generation = c->generation;
 	for (size_t i = 0; i < c->n_dkim; i++)
 		for (size_t k = 0; k < c->dkim[i].n_keys; k++)
 			hold(r, c->dkim[i].domain, &c->dkim[i].keys[k], old);
@@ -239,6 +246,12 @@ keyring_find_tls(const struct keyring *r, struct str id)
 		if (str_eq(tls_key_id(r->tls[i].held.key), id))
 			return &r->tls[i].held;
 	return NULL;
+}
+
+size_t
+keyring_missing(const struct keyring *r)
+{
+	return r->n_missing;
 }
 
 /* False: it has not been used. */

@@ -15,6 +15,7 @@ static const struct rule rules[] = {
 	/* our own words for what waits for a gate (delivery/gate.c) */
 	{"key-not-published", 451, 7, 20, "held: the dkim key"},
 	{"preflight", 451, 7, ANY, "held: "},
+	{"not-signed", 451, 3, 0, "held: the message could not be signed"},
 	{"greylisted", 4, ANY, ANY, "greylist"},
 	{"greylisted", 4, ANY, ANY, "grey list"},
 	{"greylisted", 4, ANY, ANY, "graylist"},

@@ -205,11 +205,19 @@ void           config_unref(struct config *c); /* NULL is allowed */
  * way back. The supervisor renders, the role reads; both ends are this code.
  */
 void           config_render(const struct config *c, enum role_id role, struct buf *out);
+
+/*
+ * What keyd may see, and for each private key that was forgotten (below) whether its file could be used
+ * again: `told` hears its path, and what is wrong or NULL, while this runs.
+ */
+typedef void key_file_fn(void *arg, struct str path, const char *why);
+void           config_render_keyd(const struct config *c, struct buf *out, key_file_fn *told, void *arg);
+
 struct config *config_read(struct str rendered, unsigned generation);
 
 /*
  * Private keys (DKIM, certificates) leave the memory of this process: the texts are wiped, and config_render()
- * for keyd reads the files again. One that is no longer usable then is rendered empty, and keyd says so.
+ * for keyd reads the files again. One that is no longer usable then is rendered empty.
  */
 void config_forget_keys(struct config *c);
 

@@ -129,14 +129,17 @@ sees_half(enum role_id role)
 
 /* Another file may be there by now. What is no key any more must not end keyd. */
 static void
-put_again(struct buf *out, struct str path)
+put_again(const struct view *v, struct str path)
 {
 	struct buf    pem = {0}, why = BUF(1024);
 	enum key_type type;
 	unsigned      bits;
-	bool ok = conf_key_again(path, &pem) && conf_key_check(buf_str(&pem), &type, &bits, &why);
+	bool          ok = conf_key_again(path, &pem, &why) &&
+	          conf_key_check(buf_str(&pem), &type, &bits, &why);
 
-	conf_put_data(out, ok ? buf_str(&pem) : STR_NONE);
+	conf_put_data(v->out, ok ? buf_str(&pem) : STR_NONE);
+	if (v->told != NULL)
+		v->told(v->told_arg, path, ok ? NULL : buf_z(&why));
 	buf_free(&pem);
 	buf_free(&why);
 }
@@ -159,7 +162,7 @@ format_key(struct view *v, const struct row *row UNUSED, const void *base, size_
 	else
 		buf_addz(v->out, " -");
 	if (v->role == ROLE_KEYD && v->full->forgotten)
-		put_again(v->out, k->path);
+		put_again(v, k->path);
 	else if (v->role == ROLE_KEYD || v->role == ROLE_SUPERVISOR)
 		conf_put_data(v->out, k->pem);
 	else if (v->role == ROLE_DOCTOR)
@@ -277,6 +280,18 @@ order(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* A folder that could not be read is not one without keys: mail would go unsigned. */
+static void
+judge_folder(struct maker *m, const char *dir, int error)
+{
+	if (error == 0 || error == ENOENT || error == ENOTDIR || m->c->domains.n == 0 ||
+	    !m->c->dkim_sign)
+		return;
+	conf_problem(m, conf_unreadable(m, error), (struct place){0},
+	             "the folder of the DKIM keys %s: %s", dir, strerror(error));
+	conf_watch_failed(m, dir, error);
+}
+
 /* Names in a folder that end with `suffix`, sorted, in scratch memory. */
 static char **
 names(struct maker *m, const char *dir, const char *suffix, size_t *n)
@@ -286,14 +301,18 @@ names(struct maker *m, const char *dir, const char *suffix, size_t *n)
 	struct dirent *e;
 
 	*n = 0;
-	if (d == NULL)
+	if (d == NULL) {
+		judge_folder(m, dir, errno);
 		return NULL;
-	while ((e = readdir(d)) != NULL && *n < FOUND_MAX) {
+	}
+	while ((errno = 0, e = readdir(d)) != NULL && *n < FOUND_MAX) {
 		if (e->d_name[0] == '.' || !str_ends(str_of(e->d_name), str_of(suffix)))
 			continue;
 		list = arena_more(&m->scratch, list, *n, sizeof *list);
 		list[(*n)++] = (char *)(uintptr_t)arena_z(&m->scratch, str_of(e->d_name));
 	}
+	if (e == NULL)
+		judge_folder(m, dir, errno);
 	closedir(d);
 	if (*n > 1)
 		qsort(list, *n, sizeof *list, order);
@@ -347,11 +366,7 @@ conf_dkim_found(struct maker *m)
 
 	buf_addf(&root, "%.*s/dkim", (int)m->c->state.n, m->c->state.p);
 	conf_watch_add(m, buf_z(&root));
-	errno = 0;
 	list = names(m, buf_z(&root), "", &n);
-	if (list == NULL && errno == EACCES && m->c->domains.n > 0 && m->c->dkim_sign)
-		conf_problem(m, conf_unreadable(m, errno), (struct place){0}, "the folder of the DKIM keys %s: %s",
-		             buf_z(&root), strerror(EACCES));
 	for (size_t i = 0; list != NULL && i < n; i++)
 		found_domain(m, buf_z(&root), list[i]);
 	buf_free(&root);

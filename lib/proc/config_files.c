@@ -79,6 +79,12 @@ conf_watch_add(struct maker *m, const char *path)
 	remember(m, path, &s);
 }
 
+void
+conf_watch_failed(struct maker *m, const char *path, int error)
+{
+	remember(m, path, &(struct signature){.error = error});
+}
+
 bool
 conf_watch_changed(struct tree *t)
 {
@@ -173,7 +179,8 @@ load(struct maker *m, enum file_kind kind, const struct word *w, struct file *f)
 		                    buf_str(&b));
 	}
 	if (kinds[kind].watched) {
-		struct signature s = sign(&st, gone);
+		/* What could not be read to its end looks whole: it counts as changed until it is read. */
+		struct signature s = sign(&st, error > 0 && error != EFBIG ? error : 0);
 
 		remember(m, w->text.p, &s);
 	}
@@ -209,21 +216,38 @@ conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct fil
 	return error == 0;
 }
 
+/* NULL: it may be read. */
+static const char *
+judge_again(const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode))
+		return "is no file";
+	if ((st->st_mode & S_IWOTH) != 0)
+		return "anyone may write to it";
+	return (uint64_t)st->st_size > kinds[FILE_KEY].limit ? "is too large" : NULL;
+}
+
 bool
-conf_key_again(struct str path, struct buf *out)
+conf_key_again(struct str path, struct buf *out, struct buf *why)
 {
 	char       *z = str_dup(path);
 	int         fd = open(z, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int         error = 0;
 	struct stat st;
-	bool        ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	          (st.st_mode & S_IWOTH) == 0 && (uint64_t)st.st_size <= kinds[FILE_KEY].limit;
+	const char *reason = NULL;
 
-	if (ok) {
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		error = errno;
+	} else if ((reason = judge_again(&st)) == NULL) {
 		*out = SECRET(kinds[FILE_KEY].limit + PIECE);
-		ok = read_all(fd, out) == 0;
+		error = read_all(fd, out);
 	}
+	if (error != 0)
+		reason = strerror(error);
+	if (reason != NULL)
+		buf_addz(why, reason);
 	if (fd >= 0)
 		close(fd);
 	free(z);
-	return ok;
+	return reason == NULL;
 }

@@ -160,6 +160,8 @@ struct view { /* writing values */
 	struct buf        *out;
 	enum role_id       role;
 	bool               show;   /* for people: secrets as ***, no contents */
+	key_file_fn       *told;   /* of private keys that are read again; NULL: nobody listens */
+	void              *told_arg;
 	struct origin      origin; /* of what was written, if it has its own */
 };
 
@@ -271,13 +273,14 @@ struct file {
 bool conf_file(struct maker *m, enum file_kind kind, const struct word *w, struct file *f);
 /* How bad it is that a file other than a configuration cannot be read. */
 enum severity conf_unreadable(const struct maker *m, int error);
-/* A key's file again, when the configuration is in force, into a buffer that is made here. False: it cannot be read. */
-bool conf_key_again(struct str path, struct buf *out);
+/* A key's file again, when the configuration is in force, into a buffer that is made here. False and `why`: it cannot be read. */
+bool conf_key_again(struct str path, struct buf *out, struct buf *why);
 /* Remember whose the file at w->text is; judged when `user-account` is known. */
 void conf_owner_note(struct maker *m, const struct word *w, uid_t owner);
 void conf_owner_check(struct maker *m);
 bool conf_watch_changed(struct tree *t);
 void conf_watch_add(struct maker *m, const char *path); /* a folder, or a file not read yet */
+void conf_watch_failed(struct maker *m, const char *path, int error); /* it counts as changed until it can be read */
 void conf_watch_clear(struct tree *t);
 
 /* Type of a private key, or false and the reason ("is encrypted ..."). `bits` is 0 for Ed25519. */

@@ -36,23 +36,21 @@ put_origin(struct buf *out, const struct origin *o)
 	buf_addc(out, '\n');
 }
 
-void
-config_render(const struct config *c, enum role_id role, struct buf *out)
+static void
+render(struct view *v, struct buf *out)
 {
-	struct view v = {.full = full_of(c), .role = role};
-
 	for (const struct row *r = conf_rows; r->name != NULL; r++) {
-		for (size_t i = 0; sees(r, role); i++) {
+		for (size_t i = 0; sees(r, v->role); i++) {
 			struct buf line = SECRET(WIRE_CONFIG_MAX);
 			bool       more;
 
-			v.out = &line;
-			v.origin = v.full->origins[r - conf_rows];
+			v->out = &line;
+			v->origin = v->full->origins[r - conf_rows];
 			buf_addz(&line, r->name);
-			more = r->kind->format(&v, r, c, i);
+			more = r->kind->format(v, r, &v->full->c, i);
 			buf_addc(&line, '\n');
 			if (more) {
-				put_origin(out, &v.origin);
+				put_origin(out, &v->origin);
 				buf_add(out, buf_str(&line));
 			}
 			buf_free(&line);
@@ -60,6 +58,22 @@ config_render(const struct config *c, enum role_id role, struct buf *out)
 				break;
 		}
 	}
+}
+
+void
+config_render(const struct config *c, enum role_id role, struct buf *out)
+{
+	struct view v = {.full = full_of(c), .role = role};
+
+	render(&v, out);
+}
+
+void
+config_render_keyd(const struct config *c, struct buf *out, key_file_fn *told, void *arg)
+{
+	struct view v = {.full = full_of(c), .role = ROLE_KEYD, .told = told, .told_arg = arg};
+
+	render(&v, out);
 }
 
 /* Every directive gets the origin of the "@" line before it. */

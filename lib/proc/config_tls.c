@@ -84,16 +84,18 @@ parse_tls(struct maker *m, const struct row *row UNUSED, void *base UNUSED, stru
 
 /* Another file may be there by now: with a new certificate, which will be noticed soon, or no key at all. */
 static void
-put_again(struct buf *out, const struct tls_conf *t)
+put_again(const struct view *v, const struct tls_conf *t)
 {
 	struct buf      pem = {0}, names = BUF(NAMES_MAX), why = BUF(1024);
 	struct tls_pair pair = {.cert_pem = t->cert_pem};
 	int64_t         not_after_ms;
-	bool            ok = conf_key_again(t->key_path, &pem);
+	bool            ok = conf_key_again(t->key_path, &pem, &why);
 
 	pair.key_pem = buf_str(&pem);
 	ok = ok && tls_pair_check(&pair, &not_after_ms, &names, &why);
-	conf_put_data(out, ok ? buf_str(&pem) : STR_NONE);
+	conf_put_data(v->out, ok ? buf_str(&pem) : STR_NONE);
+	if (v->told != NULL)
+		v->told(v->told_arg, t->key_path, ok ? NULL : buf_z(&why));
 	buf_free(&pem);
 	buf_free(&names);
 	buf_free(&why);
@@ -113,7 +115,7 @@ format_tls(struct view *v, const struct row *row UNUSED, const void *base, size_
 		conf_put_data(v->out, t->cert_pem);
 	conf_put_word(v->out, t->key_path);
 	if (!v->show && v->role == ROLE_KEYD && v->full->forgotten)
-		put_again(v->out, t);
+		put_again(v, t);
 	else if (!v->show && (v->role == ROLE_KEYD || v->role == ROLE_SUPERVISOR))
 		conf_put_data(v->out, t->key_pem);
 	return true;

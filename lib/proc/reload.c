@@ -9,6 +9,7 @@
 #include "lib/proc/panel.h"
 #include "lib/proc/role.h"
 #include "lib/proc/supervise_inner.h"
+#include "lib/proc/unread.h"
 #include "lib/util/log.h"
 #include "lib/util/time.h"
 
@@ -204,6 +205,19 @@ reload_refresh(struct supervise *s)
 		buf_add(&s->last_problem, buf_str(&report));
 	}
 	buf_free(&report);
+}
+
+/* One that starts gets all that can be read then. */
+void
+reload_keys(void *arg)
+{
+	struct supervise *s = arg;
+
+	if (s->phase != RUNNING)
+		return;
+	for (struct member *m = crew_next(s->crew, NULL); m != NULL; m = crew_next(s->crew, m))
+		if (m->id == ROLE_KEYD && m->state == MEMBER_READY && unread_lacks(s->unread, m->index))
+			supervise_try_keys(s, m);
 }
 
 void

@@ -24,6 +24,7 @@
 #include "lib/proc/sandbox.h"
 #include "lib/proc/shared.h"
 #include "lib/proc/supervise_inner.h"
+#include "lib/proc/unread.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
 #include "lib/util/random.h"
@@ -56,17 +57,45 @@ static const struct {
 
 /* What roles are sent */
 
+static void
+send_text(const struct supervise *s, struct member *m, const struct buf *text)
+{
+	if (text->over)
+		log_error(ev("config-error"), kv("who", role_name(m->id)), kv("why", "too large"));
+	else if (m->up != NULL)
+		channel_send(m->up, WIRE_CONFIG,
+		             &(struct wire_config){s->generation, buf_str(text)}, -1);
+}
+
+/* False: it has no key that this keyd has missed so far. */
+static bool
+render_keys(const struct supervise *s, const struct member *keyd, struct buf *text)
+{
+	unread_begin(s->unread, keyd->index);
+	config_render_keyd(s->config, text, unread_told, s->unread);
+	return unread_end(s->unread);
+}
+
 void
 supervise_send_config(const struct supervise *s, struct member *m)
 {
 	struct buf text = SECRET(WIRE_CONFIG_MAX - 64);
 
-	config_render(s->config, m->id, &text);
-	if (text.over)
-		log_error(ev("config-error"), kv("who", role_name(m->id)), kv("why", "too large"));
-	else if (m->up != NULL)
-		channel_send(m->up, WIRE_CONFIG,
-		             &(struct wire_config){s->generation, buf_str(&text)}, -1);
+	if (m->id == ROLE_KEYD)
+		(void)render_keys(s, m, &text);
+	else
+		config_render(s->config, m->id, &text);
+	send_text(s, m, &text);
+	buf_free(&text);
+}
+
+void
+supervise_try_keys(const struct supervise *s, struct member *keyd)
+{
+	struct buf text = SECRET(WIRE_CONFIG_MAX - 64);
+
+	if (render_keys(s, keyd, &text))
+		send_text(s, keyd, &text);
 	buf_free(&text);
 }
 
@@ -434,6 +463,7 @@ run(struct supervise *s)
 	loop_signal(s->loop, SIGHUP, on_reload_signal, s);
 	s->checkup = checkup_create(
 		s->loop, &(struct checkup_place){s->o->program, s->first->state}, tell_gates, s);
+	s->unread = unread_create(s->loop, reload_keys, s);
 	make_shared(s);
 	start_crew(s);
 	timer_set(s->tick, TICK_MS);
@@ -450,6 +480,7 @@ clean_up(struct supervise *s)
 {
 	checkup_destroy(s->checkup);
 	crew_destroy(s->crew);
+	unread_destroy(s->unread);
 	requests_drop(s);
 	if (s->panel != NULL) {
 		char *control = str_dup(s->first->control);

@@ -23,6 +23,7 @@ struct config;
 struct loop;
 struct panel;
 struct timer;
+struct unread;
 
 /*
  * The way down. First those that talk to the outside finish what they have begun,
@@ -40,6 +41,7 @@ struct supervise {
 	struct crew                    *crew;
 	struct panel                   *panel;
 	struct checkup                 *checkup; /* NULL on the way down */
+	struct unread                  *unread;
 	struct timer                   *tick, *phase_timer, *stats_timer, *reload_timer;
 	struct list                     asks;
 	struct caller *reloader; /* waits until the roles have the new configuration */
@@ -65,6 +67,7 @@ struct supervise {
 void supervise_stop(struct supervise *s); /* begin to; twice is once */
 unsigned supervise_resting(const struct config *c); /* roles that it gives nothing to do, for crew_rest() */
 void supervise_send_config(const struct supervise *s, struct member *m);
+void supervise_try_keys(const struct supervise *s, struct member *keyd); /* the same, if a key it lacks can be read now */
 void supervise_send_sockets(const struct supervise *s, struct member *m, bool fresh_only);
 void supervise_tell_systemd(struct supervise *s, const char *before); /* lines before the status */
 
@@ -73,6 +76,7 @@ void reload_start(struct supervise *s, struct caller *k); /* NULL: by a signal *
 void reload_refresh(struct supervise *s);                 /* take up files that have changed */
 void reload_check(struct supervise *s);                   /* a role has it, is it done? */
 void reload_over(void *arg);                              /* the timer's */
+void reload_keys(void *arg); /* read the keys again that a keyd lacks; of `unread` */
 
 /* requests.c */
 void requests_take(void *arg, struct caller *k, struct str line); /* the panel's */

@@ -123,6 +123,7 @@ static const struct message messages[WIRE_COUNT] = {
 		 F(wire_sign, last)}},
 	[WIRE_SIGNED] = {"signed", BIT(KEYD), BIT(DELIVERY), false, SMALL, SIZE(wire_signed),
 		{F(wire_signed, id), F(wire_signed, ok), F(wire_signed, signature), F(wire_signed, why)}},
+	[WIRE_KEYS] = {"keys", BIT(KEYD), BIT(DELIVERY), false, SMALL, SIZE(wire_empty), {{0}}},
 	[WIRE_TLS_SIGN] = {"tls-sign", BIT(SMTPD), BIT(KEYD), false, SMALL, SIZE(wire_tls_sign),
 		{F(wire_tls_sign, key), F(wire_tls_sign, scheme), F(wire_tls_sign, content)}},
 	[WIRE_TLS_SIGNED] = {"tls-signed", BIT(KEYD), BIT(SMTPD), false, SMALL, SIZE(wire_signed),

@@ -75,6 +75,7 @@ enum wire_id {
 	/* smtpd <-> keyd; one question at a time */
 	WIRE_TLS_SIGN,
 	WIRE_TLS_SIGNED,
+	WIRE_KEYS,      /* keyd -> delivery: it may have keys now that it had not before */
 	WIRE_COUNT,
 };
 
@@ -88,7 +89,7 @@ struct wire_config   { uint32_t generation; struct str text; };
 struct wire_listener { uint32_t index; };
 struct wire_shared   { uint32_t processes; uint64_t secret; }; /* of all who share it */
 struct wire_peer     { uint8_t who; uint32_t index; };
-struct wire_empty    { uint8_t unused; }; /* SPOOL GO DRAIN ASK_STATS */
+struct wire_empty    { uint8_t unused; }; /* SPOOL GO DRAIN ASK_STATS KEYS */
 struct wire_control  { struct str request; };
 struct wire_ready    { uint32_t generation; };
 struct wire_stats    { struct str rows; };
@@ -153,6 +154,7 @@ struct wire_outcome { uint64_t id; uint32_t part; uint64_t token; uint8_t scope;
 
 struct wire_sign   { uint64_t id; struct str domain, selector;
                      struct str fields, last; }; /* what is to be signed: dkim/warrant.h */
+enum { WIRE_SIGNED_NOT, WIRE_SIGNED_OK, WIRE_SIGNED_NO_KEY /* delivery's: there is none now */ }; /* `ok` */
 struct wire_signed { uint64_t id; uint8_t ok; struct str signature; struct str why; };
 
 struct wire_tls_sign { struct str key; uint16_t scheme; struct str content; }; /* lib/net/tls_key.h */

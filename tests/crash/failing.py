@@ -184,9 +184,6 @@ class Failing:
         until(lambda: p.process.poll() is not None or p.events("ready"), f"{self.what}: ready, or the end\n{p.log()[-1500:]}")
         code = p.process.poll()
         if code is None:
-            # A key that could not be read is named, and its mail waits until somebody asks for another look.
-            if p.events("key-unusable"):
-                p.run("reload", check=0)
             return
         self.ended += 1
         if code < 0 and not (code == -signal.SIGABRT and self.call in MAY_DIE):

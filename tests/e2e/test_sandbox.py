@@ -2,15 +2,20 @@
 """The sandbox as the kernel sees it, round running roles; what they may do inside is in tests/unit/proc/test_rights.c."""
 
 import base64
+import errno
 import os
 import re
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 
-from house import BIN, BUILD, PATIENCE_S, Postern, Skip, certificate, free_port, until
-from world import LOGINS, SENDER, letter, mx_zone, world
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
+
+import failing  # noqa: E402
+from house import BIN, BUILD, PATIENCE_S, Postern, Skip, certificate, free_port, until  # noqa: E402
+from world import LOGINS, SENDER, letter, mx_zone, world  # noqa: E402
 
 ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
 ROLES = ("smtpd", "auth", "queue", "delivery", "keyd")
@@ -159,22 +164,58 @@ def test_keys_stay_in_keyd():
 
 def test_keys_that_went_away():
     """a key whose file is gone when keyd starts anew holds up its own mail and nothing else"""
-    with world(zones=ONE, receivers={"127.0.0.2": {}}) as w:
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, retry="1h") as w:
         w.postern.send(SENDER, ["b@a.example"], letter())
         w.receivers["127.0.0.2"].wait(1)
-        for folder, _, names in os.walk(f"{w.postern.dir}/state"):
-            for name in names:
-                if name.endswith(".pem"):
-                    with open(f"{folder}/{name}", "w") as f:
-                        f.write("no key any more\n")
+        paths = [f"{folder}/{name}" for folder, _, names in os.walk(f"{w.postern.dir}/state") for name in names if name.endswith(".pem")]
+        keys = {path: open(path).read() for path in paths}
+        for path in paths:
+            with open(path, "w") as f:
+                f.write("no key any more\n")
         before = w.postern.role_pids("keyd")
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         until(lambda: w.postern.events("key-unusable"), what="told")
         until(lambda: all(r["state"] == "ready" for r in w.postern.status()["roles"]), what="ready again")
         w.postern.send(SENDER, ["b@a.example"], letter())
-        until(lambda: w.postern.queue_messages() == 1, what="waiting")
+        until(lambda: w.postern.events("deferred"), what="waiting")
+        event = w.postern.events("deferred")[-1]
+        assert event["why"] == "not-signed" and event["try"] == "0", event
+        assert {e["file"] for e in w.postern.events("key-unusable")} <= set(paths)
         assert len(w.receivers["127.0.0.2"].messages) == 1
+        assert any("could not be read" in row.get("trouble", "") for row in w.postern.status()["roles"]) or "could not be read" in w.postern.run("status").stdout
+        for path in paths:
+            with open(path, "w") as f:
+                f.write(keys[path])
+        # It goes as soon as the key is back, long before it is due.
+        w.receivers["127.0.0.2"].wait(2)
+        until(lambda: w.postern.events("key-usable"), what="told that all is well")
+
+
+def test_a_key_that_could_not_be_read_once():
+    """one failed open of a key file when keyd starts: it is read again by itself, and mail that waits for it goes at once"""
+    if not os.path.exists(f"{BUILD}/tests/crash/fail.so"):
+        raise Skip("not with sanitizers")
+    with world(zones=ONE, receivers={"127.0.0.2": {}}, retry="1h", config="smtpd-processes 1\ndelivery-processes 1\n", start=False) as w:
+        p = w.postern
+        state = failing.State(f"{p.dir}/fault")
+        p.env.update(LD_PRELOAD=f"{BUILD}/tests/crash/fail.so", FAULT_STATE=f"{p.dir}/fault")
+        p.start()
+        for nth in range(1, 20):
+            state.arm("supervisor", "open", nth, errno.EMFILE)
+            before, starts = p.role_pids("keyd"), len(p.events("role-died"))
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: len(p.events("role-died")) > starts and p.role_pids("keyd") and all(r["state"] == "ready" for r in p.status()["roles"]), what="ready again")
+            if p.events("key-unusable"):
+                break
+        state.disarm()
+        event = p.events("key-unusable")[0]
+        assert event["why"] == "Too many open files" and event["file"].endswith(".pem") and event["role"] == "supervisor", event
+        p.send(SENDER, ["b@a.example"], letter())
+        w.receivers["127.0.0.2"].wait(1)
+        until(lambda: p.events("key-usable"), what="told that all is well")
+        assert not p.events("reload"), p.log()
 
 
 def test_links_in_the_spool():

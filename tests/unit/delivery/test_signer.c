@@ -34,7 +34,7 @@ struct bench {
 
 struct answer {
 	unsigned   came;
-	bool       ok;
+	bool       ok, waits;
 	struct buf fields, dkim, why;
 };
 
@@ -45,6 +45,7 @@ got(void *arg, const struct signature *sig)
 
 	a->came++;
 	a->ok = sig->ok;
+	a->waits = sig->waits;
 	buf_add(&a->fields, sig->fields);
 	buf_add(&a->dkim, sig->dkim);
 	buf_add(&a->why, sig->why);
@@ -114,9 +115,9 @@ ask(struct bench *b, uint64_t id, struct answer *a)
 	return signer_start(b->signer, &r, got, a);
 }
 
-/* Answer the oldest SIGN frame, and keep its digest for comparing. */
+/* Answer the oldest SIGN frame with this `ok`, and keep its digest for comparing. */
 static void
-serve(struct bench *b, bool ok, char digest[32])
+serve_with(struct bench *b, uint8_t ok, char digest[32])
 {
 	const struct fake_frame *f;
 	const struct wire_sign  *s;
@@ -133,6 +134,12 @@ serve(struct bench *b, bool ok, char digest[32])
 	fake_frame_drop(b->loop);
 	assert_true(fake_message(b->loop, WIRE_SIGNED, &m, -1));
 	fake_run(b->loop);
+}
+
+static void
+serve(struct bench *b, bool ok, char digest[32])
+{
+	serve_with(b, ok ? WIRE_SIGNED_OK : WIRE_SIGNED_NOT, digest);
 }
 
 static void
@@ -212,6 +219,7 @@ what_cannot_be_signed_fails_and_is_tried_again(void **state)
 {
 	struct bench  b;
 	struct answer refused = fresh(), late = fresh(), gone = fresh(), nobody = fresh();
+	struct answer missing = fresh();
 	char          digest[32];
 
 	(void)state;
@@ -219,25 +227,31 @@ what_cannot_be_signed_fails_and_is_tried_again(void **state)
 	(void)ask(&b, 7, &refused);
 	serve(&b, false, digest);
 	assert_int_equal(refused.came, 1);
-	assert_false(refused.ok);
+	assert_false(refused.ok || refused.waits);
 	assert_true(str_eq(buf_str(&refused.why), STR("no such key")));
 	fake_frame_drop(b.loop); /* the other key's */
+	(void)ask(&b, 7, &missing);
+	serve_with(&b, WIRE_SIGNED_NO_KEY, digest);
+	assert_int_equal(missing.came, 1);
+	assert_true(!missing.ok && missing.waits);
+	fake_frame_drop(b.loop);
 	(void)ask(&b, 7, &late);
 	fake_wait(b.loop, 9999);
 	assert_int_equal(late.came, 0);
 	fake_wait(b.loop, 1);
 	assert_int_equal(late.came, 1);
-	assert_false(late.ok);
+	assert_false(late.ok || late.waits);
 	(void)ask(&b, 7, &gone);
 	assert_true(fake_gone(b.loop, ROLE_KEYD));
 	fake_run(b.loop);
 	assert_int_equal(gone.came, 1);
-	assert_false(gone.ok);
+	assert_true(!gone.ok && gone.waits);
 	(void)ask(&b, 7, &nobody);
 	fake_run(b.loop);
 	assert_int_equal(nobody.came, 1);
-	assert_false(nobody.ok);
+	assert_true(!nobody.ok && nobody.waits);
 	answer_free(&refused);
+	answer_free(&missing);
 	answer_free(&late);
 	answer_free(&gone);
 	answer_free(&nobody);

@@ -33,7 +33,8 @@ struct side {
 	struct channel *channel;
 	unsigned        answers;
 	uint64_t        id;
-	bool            ok, gone;
+	unsigned        news; /* KEYS */
+	bool            ok, no_key, gone;
 	struct buf      signature, why;
 };
 
@@ -63,6 +64,15 @@ message(void *arg, enum wire_id id, const void *msg, int fd)
 		readies++;
 		came();
 	}
+	if (id == WIRE_KEYS) {
+		s->news++;
+		came();
+	}
+	if (id == WIRE_TROUBLE) {
+		buf_clear(&s->why);
+		buf_add(&s->why, ((const struct wire_trouble *)msg)->what);
+		came();
+	}
 	if (id == WIRE_STATS && wants_rows) {
 		buf_clear(&s->why);
 		buf_add(&s->why, told->rows);
@@ -72,7 +82,8 @@ message(void *arg, enum wire_id id, const void *msg, int fd)
 		return;
 	s->answers++;
 	s->id = m->id;
-	s->ok = m->ok != 0;
+	s->ok = m->ok == WIRE_SIGNED_OK;
+	s->no_key = m->ok == WIRE_SIGNED_NO_KEY;
 	buf_clear(&s->signature);
 	buf_add(&s->signature, m->signature);
 	buf_clear(&s->why);
@@ -120,30 +131,52 @@ pair(int fds[2])
 	                 0);
 }
 
+enum rsa { RSA_NOT, RSA_THERE, RSA_UNREAD };
+
+/* Both keys of this file are gone when they are read again: the certificate's and the selector's. */
+static void
+make_rsa(char *path)
+{
+	struct buf pem = BUF(1 << 16);
+	int        fd = mkstemp(path);
+
+	files_corpus(&pem, "keys", "rsa2048.pkcs8.pem");
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, pem.p, pem.n), pem.n);
+	close(fd);
+	buf_free(&pem);
+}
+
 /* What the supervisor would send: read from a file, cut to what keyd may see. */
 static void
-send_config(bool with_rsa, uint32_t generation)
+send_config(enum rsa rsa, uint32_t generation)
 {
-	char           path[] = "/tmp/test_keyd-XXXXXX";
+	char           path[] = "/tmp/test_keyd-XXXXXX", rsa_path[] = "/tmp/test_keyd-rsa-XXXXXX";
 	int            fd = mkstemp(path);
 	struct buf     text = BUF(1 << 20), report = BUF(1 << 16);
 	struct config *c;
 
 	assert_true(fd >= 0);
+	make_rsa(rsa_path);
 	dprintf(fd,
 	        "hostname mail.example.org\nuser-account root\ndomains example.org\n"
 	        "listen 127.0.0.1:2599\n"
 	        "dkim example.org { key ed %s/keys/ed25519.pkcs8.pem\n",
 	        CORPUS);
-	if (with_rsa)
-		dprintf(fd, "key rsa %s/keys/rsa2048.pkcs8.pem\n", CORPUS);
-	dprintf(fd, "}\ntls %s/keys/rsa2048.crt %s/keys/rsa2048.pkcs8.pem\n", CORPUS, CORPUS);
+	if (rsa != RSA_NOT)
+		dprintf(fd, "key rsa %s\n", rsa_path);
+	dprintf(fd, "}\ntls %s/keys/rsa2048.crt %s\n", CORPUS, rsa_path);
 	close(fd);
 	c = config_load(path, &report, NULL, NULL);
 	unlink(path);
 	if (c == NULL)
 		fail_msg("%s", buf_z(&report));
+	if (rsa == RSA_UNREAD) {
+		config_forget_keys(c);
+		unlink(rsa_path);
+	}
 	config_render(c, ROLE_KEYD, &text);
+	unlink(rsa_path);
 	config_unref(c);
 	channel_send(up.channel, WIRE_CONFIG,
 	             &(struct wire_config){.generation = generation, .text = buf_str(&text)}, -1);
@@ -196,7 +229,7 @@ start(void **state)
 	loop = loop_create();
 	readies = 0;
 	open_side(&up, fds[0], ROLE_SUPERVISOR);
-	send_config(true, 1);
+	send_config(RSA_THERE, 1);
 	open_side(&one, add_peer(), ROLE_DELIVERY);
 	channel_send(up.channel, WIRE_GO, &(struct wire_empty){0}, -1);
 	wait_for(1);
@@ -341,6 +374,7 @@ bad_requests_are_answered(void **state)
 		ask_for(&one, i, rows[i].selector, str_of(rows[i].fields));
 		wait_for(1);
 		assert_false(one.ok);
+		assert_int_equal(one.no_key, strcmp(rows[i].why, "there is no such key") == 0);
 		assert_string_equal(buf_z(&one.why), rows[i].why);
 		assert_int_equal(one.signature.n, 0);
 	}
@@ -510,20 +544,57 @@ keys_change_with_the_configuration(void **state)
 	ask(&one, 1, "rsa");
 	wait_for(1);
 	assert_true(one.ok);
-	send_config(false, 2);
-	wait_for(1);
+	send_config(RSA_NOT, 2);
+	wait_for(2); /* what waits for keys hears of it, too */
 	assert_int_equal(readies, 2);
+	assert_int_equal(one.news, 1);
 	ask(&one, 2, "rsa"); /* by a delivery that does not know yet */
 	wait_for(1);
 	assert_true(one.ok);
-	send_config(false, 3);
-	wait_for(1);
+	send_config(RSA_NOT, 2); /* once more, as when a file could not be read: no new configuration */
+	wait_for(2);
 	ask(&one, 3, "rsa");
 	wait_for(1);
-	assert_false(one.ok);
-	ask(&one, 4, "ed");
+	assert_true(one.ok);
+	send_config(RSA_NOT, 3);
+	wait_for(2);
+	ask(&one, 4, "rsa");
+	wait_for(1);
+	assert_true(one.no_key);
+	ask(&one, 5, "ed");
 	wait_for(1);
 	assert_true(one.ok);
+}
+
+/* Its text comes empty, and later whole: mail waits for it, handshakes fail, and all else goes on. */
+static void
+a_key_that_could_not_be_read_comes_later(void **state)
+{
+	(void)state;
+	open_side(&two, add(ROLE_SMTPD), ROLE_SMTPD);
+	send_config(RSA_NOT, 2); /* both would have what they had before, else */
+	wait_for(2);
+	send_config(RSA_UNREAD, 3);
+	wait_for(3);
+	assert_int_equal(readies, 3);
+	assert_true(str_starts(buf_str(&up.why), STR("2 private keys could not be read: ")));
+	ask(&one, 1, "rsa");
+	wait_for(1);
+	assert_true(one.no_key);
+	ask(&one, 2, "ed");
+	wait_for(1);
+	assert_true(one.ok);
+	send_config(RSA_THERE, 3);
+	wait_for(3);
+	assert_int_equal(up.why.n, 0);
+	assert_int_equal(one.news, 3);
+	assert_int_equal(two.news, 0);
+	ask(&one, 3, "rsa");
+	wait_for(1);
+	assert_true(one.ok);
+	ask_tls(&two, (struct str){CONTENT, sizeof CONTENT - 1});
+	wait_for(1);
+	assert_true(two.ok);
 }
 
 /* Deliveries finish their work while the daemon stops, and for that they need signatures. */
@@ -554,6 +625,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_peer_leaves_in_the_middle, start, stop),
 		cmocka_unit_test_setup_teardown(hostile_octets_end_only_their_channel, start, stop),
 		cmocka_unit_test_setup_teardown(keys_change_with_the_configuration, start, stop),
+		cmocka_unit_test_setup_teardown(a_key_that_could_not_be_read_comes_later, start, stop),
 		cmocka_unit_test_setup_teardown(draining_waits_for_the_deliveries, start, stop),
 	};
 

@@ -367,6 +367,65 @@ keys_of_the_state_folder_sign_by_default(void **state)
 	buf_free(&report);
 }
 
+/* Mail of a domain whose keys cannot be looked for must not go unsigned. */
+static void
+a_folder_of_keys_that_cannot_be_read_is_an_error(void **state)
+{
+	static const char usual[] = "hostname m.example\ndomains a.example\n";
+	static const struct {
+		const char *name, *text, *said;
+	} rows[] = {
+		{"state/dkim/loop.example", usual, "loop.example: Too many levels of symbolic links"},
+		{"state/dkim/loop.example", "hostname m.example\n", NULL}, /* nothing is signed */
+		{"state/dkim/loop.example", "hostname m.example\ndomains a.example\ndkim-sign off\n", NULL},
+		{"state/dkim/.loop", usual, NULL},
+	};
+
+	(void)state;
+	mkdir(fixture_path("state/dkim"), 0700);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf     report = BUF(65536);
+		struct config *c;
+
+		assert_int_equal(symlink(strrchr(rows[i].name, '/') + 1, fixture_path(rows[i].name)), 0);
+		c = fixture_load(rows[i].text, &report);
+		if ((c == NULL) != (rows[i].said != NULL) ||
+		    (rows[i].said != NULL && strstr(buf_z(&report), rows[i].said) == NULL))
+			fail_msg("row %zu: %s", i, buf_z(&report));
+		config_unref(c);
+		unlink(fixture_path(rows[i].name));
+		buf_free(&report);
+	}
+}
+
+/* It looks whole from outside, so nothing else would ever ask for another look. */
+static void
+a_file_that_broke_off_counts_as_changed(void **state)
+{
+	struct buf     report = BUF(65536);
+	struct config *next, *c;
+
+	(void)state;
+	fixture_write("broken", "secret", 0600);
+	c = fixture_load("route * { via h.example:587 tls user x password file:broken }\n", &report);
+	assert_non_null(c);
+	unlink(fixture_path("broken"));
+	/* the one file whose every read fails with EIO: nothing is mapped at address 0 */
+	assert_int_equal(symlink("/proc/self/mem", fixture_path("broken")), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		buf_clear(&report);
+		assert_null(config_refresh(c, &report));
+		assert_non_null(strstr(buf_z(&report), "broken: Input/output error"));
+	}
+	fixture_write("broken", "other", 0600);
+	next = config_refresh(c, &report);
+	assert_non_null(next);
+	assert_string_equal(next->routes[0].password.p, "other");
+	config_unref(c);
+	config_unref(next);
+	buf_free(&report);
+}
+
 static void
 changed_files_make_a_new_configuration(void **state)
 {
@@ -485,6 +544,8 @@ main(void)
 		cmocka_unit_test(a_whole_file_comes_in_a_variable),
 		cmocka_unit_test(files_are_included_and_variables_put_in),
 		cmocka_unit_test(keys_of_the_state_folder_sign_by_default),
+		cmocka_unit_test(a_folder_of_keys_that_cannot_be_read_is_an_error),
+		cmocka_unit_test(a_file_that_broke_off_counts_as_changed),
 		cmocka_unit_test(changed_files_make_a_new_configuration),
 		cmocka_unit_test(a_new_key_is_found_without_a_reload),
 		cmocka_unit_test(old_certificates_are_told_but_do_not_stop),

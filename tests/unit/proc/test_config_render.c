@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -330,6 +331,59 @@ no_role_gets_a_secret_of_another(void **state)
 }
 
 static void
+file_told(void *arg, struct str path, const char *why)
+{
+	struct buf *all = arg;
+
+	buf_add(all, str_skip(path, strlen(fixture_dir()) + 1));
+	buf_addf(all, why != NULL ? " %s\n" : "\n", why);
+}
+
+/* A key's file is read when keyd is configured, and may be another one by then. */
+static void
+a_key_that_cannot_be_read_again_is_told(void **state)
+{
+	static const char usual[] = "tls cert.pem key.pem\ndkim example.org { key a rsa.pem\nkey b ed.pem }\n";
+	static const struct {
+		const char *text; /* of ed.pem when it is read again; NULL: it is gone */
+		unsigned    mode;
+		const char *told; /* of it, from the start of the line; the others are read */
+	} rows[] = {
+		{NULL, 0, "ed.pem No such file or directory\n"},
+		{"no key\n", 0600, "ed.pem is no key in PEM form\n"},
+		{"", 0600, "ed.pem is empty\n"},
+		{"x", 0602, "ed.pem anyone may write to it\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf     text = BUF(WIRE_CONFIG_MAX), all = BUF(65536);
+		struct config *c, *r;
+
+		fixture_copy("ed25519.pkcs8.pem", "ed.pem", 0600);
+		c = fixture_load(usual, &text);
+		assert_non_null(c);
+		buf_clear(&text);
+		config_forget_keys(c);
+		unlink(fixture_path("ed.pem"));
+		if (rows[i].text != NULL)
+			fixture_write("ed.pem", rows[i].text, rows[i].mode);
+		config_render_keyd(c, &text, file_told, &all);
+		assert_non_null(strstr(buf_z(&all), "key.pem\n"));
+		assert_non_null(strstr(buf_z(&all), "rsa.pem\n"));
+		assert_non_null(strstr(buf_z(&all), rows[i].told));
+		r = config_read(buf_str(&text), 1);
+		assert_true(r->dkim[0].keys[0].pem.n > 0 && r->tls[0].key_pem.n > 0);
+		assert_int_equal(r->dkim[0].keys[1].pem.n, 0);
+		config_unref(r);
+		config_unref(c);
+		buf_free(&text);
+		buf_free(&all);
+	}
+	fixture_copy("ed25519.pkcs8.pem", "ed.pem", 0600);
+}
+
+static void
 rendering_again_gives_the_same(void **state)
 {
 	struct config *c = loaded();
@@ -415,6 +469,7 @@ main(void)
 		cmocka_unit_test(each_role_reads_what_it_may_see),
 		cmocka_unit_test(each_process_is_told_its_share_of_memory),
 		cmocka_unit_test(no_role_gets_a_secret_of_another),
+		cmocka_unit_test(a_key_that_cannot_be_read_again_is_told),
 		cmocka_unit_test(rendering_again_gives_the_same),
 		cmocka_unit_test(defaults_and_capture_travel_too),
 		cmocka_unit_test(damaged_text_is_not_read),

@@ -97,6 +97,7 @@ static const struct row {
 	{WIRE_SIGNED, {.signed_ = {UINT64_MAX, UINT8_MAX, T, T}}},
 	{WIRE_TLS_SIGN, {.tls_sign = {T, UINT16_MAX, T}}},
 	{WIRE_TLS_SIGNED, {.signed_ = {UINT64_MAX, UINT8_MAX, T, T}}},
+	{WIRE_KEYS, {.empty = {0}}},
 };
 
 static struct buf

@@ -29,6 +29,8 @@ reasons(void **state)
 		{"451 4.7.20 held: the DKIM key s1._domainkey.a.example may not sign: it is not published", "key-not-published"},
 		{"451 4.7.25 held: the reverse name of our address fails its check", "preflight"},
 		{"451 4.7.0 held: the checks of `preflight enforce` have not run yet", "preflight"},
+		{"451 4.3.0 held: the message could not be signed: there is no such key", "not-signed"},
+		{"451 4.3.0 the message could not be signed: signing failed", "other"},
 		{"451 4.7.20 no DKIM signature", "policy"},
 		{"556 5.1.10 the domain takes no mail", "dns-nxdomain"},
 		{"550 5.1.2 no such domain", "dns-nxdomain"},
