@@ -65,6 +65,8 @@ static const struct row {
 	{"counted: dots mean nothing", DATA_COUNTED, false, S(".\r\n..\r\n.\r\n"), S(".\r\n..\r\n.\r\n"), true, 0, DATA_FINE, 0},
 	{"counted: the last line is completed", DATA_COUNTED, false, S("a\r\nb"), S("a\r\nb\r\n"), true, 0, DATA_FINE, 0},
 	{"counted: a CR at the end", DATA_COUNTED, false, S("a\r"), S("a\r"), true, 0, DATA_BARE_CR, 1},
+	{"counted: a bare CR", DATA_COUNTED, false, S("a\rb\r\n"), S(""), true, 0, DATA_BARE_CR, 1},
+	{"counted: CR . CR", DATA_COUNTED, false, S("a\r.\r"), S(""), true, 0, DATA_BARE_CR, 1},
 	{"counted: a bare line feed", DATA_COUNTED, false, S("a\nb\r\n"), S(""), true, 0, DATA_BARE_LF, 1},
 	{"counted: repaired", DATA_COUNTED, true, S("a\nb\n"), S("a\r\nb\r\n"), true, 0, DATA_FINE, 0},
 	{"counted: nothing", DATA_COUNTED, false, S(""), S(""), true, 0, DATA_FINE, 0},
