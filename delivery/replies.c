@@ -101,9 +101,3 @@ replies_raw(const struct replies *r)
 {
 	return buf_str(&r->raw);
 }
-
-bool
-replies_in_progress(const struct replies *r)
-{
-	return r->code != 0;
-}

@@ -35,6 +35,5 @@ void replies_free(struct replies *r);
  */
 enum replies_state replies_line(struct replies *r, struct str line, struct reply *reply);
 struct str         replies_raw(const struct replies *r); /* for EHLO: lines with "\n" between */
-bool               replies_in_progress(const struct replies *r);
 
 #endif

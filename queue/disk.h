@@ -122,7 +122,6 @@ struct disk {
 	uint64_t                   total_bytes, n_syncs, n_commits;
 	unsigned                   n_jobs;  /* housekeeping in the thread */
 	unsigned                   damages; /* found at the start */
-	unsigned                   n_slow;  /* listings and acts under way */
 	bool                       room_wanted, room_owed;
 	bool                       ready; /* recovered, and not read only */
 	void (*closed)(void *arg);        /* set while closing */

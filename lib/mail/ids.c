@@ -55,12 +55,6 @@ ids_next(struct ids *ids)
 	       (uint64_t)(ids->maker & ((1u << MAKER_BITS) - 1)) << COUNTER_BITS | ids->counter;
 }
 
-int64_t
-id_time_ms(uint64_t id)
-{
-	return (id & derived) != 0 ? 0 : (int64_t)(id >> TIME_SHIFT);
-}
-
 uint64_t
 id_derive(uint64_t parent, unsigned part, unsigned kind)
 {

@@ -22,7 +22,6 @@ struct ids {
 };
 
 uint64_t ids_next(struct ids *ids); /* never 0; goes on counting when the clock steps back */
-int64_t  id_time_ms(uint64_t id); /* 0 for derived ids, which hold no time and sort last */
 
 void id_format(struct buf *out, uint64_t id);
 bool id_parse(struct str text, uint64_t *id) MUST_USE; /* whole, any case; o is 0, i and l 1 */

@@ -210,17 +210,3 @@ buf_truncate(struct buf *b, size_t n)
 	if (b->n == 0)
 		to_front(b);
 }
-
-char *
-buf_take(struct buf *b, size_t *n)
-{
-	char *p;
-
-	to_front(b);
-	buf_z(b);
-	p = b->p;
-	if (n != NULL)
-		*n = b->n;
-	*b = BUF(b->limit);
-	return p;
-}

@@ -86,10 +86,4 @@ void  buf_commit(struct buf *b, size_t n);
 void buf_drop(struct buf *b, size_t n);     /* the first n octets */
 void buf_truncate(struct buf *b, size_t n); /* keep the first n octets */
 
-/*
- * Give the octets away, NUL-terminated and never NULL: the caller frees them; `b`
- * is empty again. `n` may be NULL.
- */
-char *buf_take(struct buf *b, size_t *n);
-
 #endif

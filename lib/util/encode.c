@@ -87,8 +87,10 @@ base64_decode(struct buf *out, struct str in)
 }
 
 static void
-add_octet(struct buf *out, unsigned char c, const char *digits)
+add_octet(struct buf *out, unsigned char c)
 {
+	static const char digits[] = "0123456789ABCDEF";
+
 	buf_addc(out, digits[c >> 4]);
 	buf_addc(out, digits[c & 15]);
 }
@@ -116,13 +118,6 @@ take_octet(struct buf *out, struct str in, size_t at)
 		return false;
 	buf_addc(out, (char)(high << 4 | low));
 	return !out->over;
-}
-
-void
-hex_encode(struct buf *out, struct str in)
-{
-	for (size_t i = 0; i < in.n; i++)
-		add_octet(out, (unsigned char)in.p[i], "0123456789abcdef");
 }
 
 bool
@@ -154,7 +149,7 @@ xtext_encode(struct buf *out, struct str in)
 			buf_addc(out, c);
 		} else {
 			buf_addc(out, '+');
-			add_octet(out, (unsigned char)c, "0123456789ABCDEF");
+			add_octet(out, (unsigned char)c);
 		}
 	}
 }

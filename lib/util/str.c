@@ -46,15 +46,6 @@ str_ieq(struct str a, struct str b)
 	return a.n == b.n && same_folded(a.p, b.p, a.n);
 }
 
-int
-str_cmp(struct str a, struct str b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int    order = n > 0 ? memcmp(a.p, b.p, n) : 0;
-
-	return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
-}
-
 bool
 str_starts(struct str s, struct str with)
 {

@@ -59,7 +59,6 @@ str_sub(struct str s, size_t from, size_t n)
 }
 
 bool str_ieq(struct str a, struct str b);
-int  str_cmp(struct str a, struct str b); /* octet order, as memcmp */
 bool str_starts(struct str s, struct str with);
 bool str_istarts(struct str s, struct str with);
 bool str_ends(struct str s, struct str with);

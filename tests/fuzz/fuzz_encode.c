@@ -39,7 +39,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf json = BUF(1 << 20);
 
 	there_and_back(in, base64_encode, base64_decode);
-	there_and_back(in, hex_encode, hex_decode);
 	there_and_back(in, xtext_encode, xtext_decode);
 	back_and_there(in);
 	json_text(&json, in);

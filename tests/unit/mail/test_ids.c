@@ -49,7 +49,6 @@ ids_grow_and_never_repeat(void **state)
 		assert_int_equal(id >> 14 & 63, 5);
 		last = id;
 	}
-	assert_true(id_time_ms(last) >= 1795428431402);
 	time_hook(NULL, NULL);
 }
 

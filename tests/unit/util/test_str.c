@@ -37,16 +37,6 @@ comparisons_fold_ascii_only(void **state UNUSED)
 	}
 }
 
-static void
-order_is_by_octets_then_length(void **state UNUSED)
-{
-	assert_int_equal(str_cmp(STR("a"), STR("a")), 0);
-	assert_int_equal(str_cmp(STR_NONE, STR("")), 0);
-	assert_true(str_cmp(STR("a"), STR("ab")) < 0);
-	assert_true(str_cmp(STR("b"), STR("ab")) > 0);
-	assert_true(str_cmp(STR("\xff"), STR("a")) > 0);
-}
-
 static const struct {
 	const char *text, *what;
 	ptrdiff_t   first, last, whole;
@@ -184,7 +174,6 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comparisons_fold_ascii_only),
-		cmocka_unit_test(order_is_by_octets_then_length),
 		cmocka_unit_test(finding),
 		cmocka_unit_test(parts_are_clipped),
 		cmocka_unit_test(cutting_gives_each_piece_once),
