@@ -21,6 +21,7 @@ enum {
 	TRIES = 8, /* for a cell that others change all the time: then one count is lost */
 	KEY_MAX = 1 + 255,
 	NET6_OCTETS = 8,
+	CELLS_OCTETS = LIMITS_COLUMNS_MAX * sizeof(uint32_t),
 	/* Tags that are no key: nobody's row, and from 1 on the one that this column is changing. */
 	TAG_EMPTY = 0,
 	TAG_CHANGING = 1,
@@ -59,17 +60,17 @@ limits_init(struct limits *ls)
 	                      .buckets = OWN_BUCKETS,
 	                      .columns = 1,
 	                      .secret = random_u64()};
-	ls->rows = mem_array(ls->buckets * LIMITS_WAYS, ls->stride);
+	ls->map = ls->rows = mem_array(ls->buckets * LIMITS_WAYS, ls->stride);
 }
 
 void
 limits_free(struct limits *ls)
 {
 	if (ls->mapped > 0)
-		(void)munmap(ls->rows, ls->mapped);
+		(void)munmap(ls->map, ls->mapped);
 	else
-		free(ls->rows);
-	ls->rows = NULL;
+		free(ls->map);
+	ls->map = ls->rows = NULL;
 }
 
 /* What our predecessor has left behind; rows that nobody ever used stay untouched, as they cost nothing so. */
@@ -79,9 +80,10 @@ empty_column(struct limits *ls, int fd)
 	size_t n_rows = ls->buckets * LIMITS_WAYS, at = 0, n;
 
 	while ((n = shared_next(fd, &at, ls->mapped)) > 0) {
-		size_t end = (at + n) / ls->stride;
+		size_t end = at + n - CELLS_OCTETS; /* a piece is at least a page */
 
-		for (size_t i = at / ls->stride; i <= end && i < n_rows; i++) {
+		for (size_t i = at > 0 ? (at - CELLS_OCTETS) / ls->stride : 0;
+		     i <= end / ls->stride && i < n_rows; i++) {
 			struct limits_row *row = row_at(ls, i);
 
 			atomic_store(&row->connections[ls->column], 0);
@@ -103,10 +105,13 @@ limits_share(struct limits *ls, int fd, unsigned column, unsigned columns, uint6
 		return false;
 	}
 	next.stride = stride_of(columns);
-	next.rows = shared_map(fd, &next.mapped);
-	if (next.rows == NULL)
+	next.map = shared_map(fd, &next.mapped);
+	if (next.map == NULL)
 		return false;
-	fit = next.mapped / (next.stride * LIMITS_WAYS);
+	next.rows = next.map + CELLS_OCTETS;
+	fit = next.mapped > CELLS_OCTETS
+	              ? (next.mapped - CELLS_OCTETS) / (next.stride * LIMITS_WAYS)
+	              : 0;
 	if (fit == 0) {
 		limits_free(&next);
 		errno = EINVAL;
@@ -118,6 +123,12 @@ limits_share(struct limits *ls, int fd, unsigned column, unsigned columns, uint6
 	limits_free(ls);
 	*ls = next;
 	return true;
+}
+
+_Atomic uint32_t *
+limits_cells(const struct limits *ls)
+{
+	return ls->mapped > 0 ? (_Atomic uint32_t *)(void *)ls->map : NULL;
 }
 
 static bool

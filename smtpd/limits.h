@@ -20,6 +20,8 @@
 #ifndef SMTPD_LIMITS_H
 #define SMTPD_LIMITS_H
 
+#include <stdatomic.h>
+
 #include "lib/net/addr.h"
 
 enum {
@@ -38,6 +40,7 @@ struct limit {
 };
 
 struct limits {
+	char    *map; /* or our own memory */
 	char    *rows;
 	size_t   stride, buckets; /* a power of two */
 	size_t   mapped;          /* octets; 0: our own memory */
@@ -54,6 +57,9 @@ void limits_free(struct limits *ls);
  */
 bool limits_share(struct limits *ls, int fd, unsigned column, unsigned columns,
                   uint64_t secret) MUST_USE;
+
+/* In front of the rows a number for each process, for turns.h; NULL if nothing is shared. */
+_Atomic uint32_t *limits_cells(const struct limits *ls);
 
 /* Times here and below are monotonic. */
 struct limit limits_client(struct limits *ls, struct addr a, int64_t now_ms);

@@ -230,6 +230,7 @@ server_accept(struct server *sv, unsigned index, int fd, struct addr client)
 	}
 	sv->counts.sessions++;
 	session_create(sv, &sv->site->config->listens[index], fd, client, place);
+	turns_count(&sv->turns, sv->sessions.n);
 }
 
 void
@@ -237,6 +238,7 @@ server_left(struct server *sv)
 {
 	void (*done)(void *arg) = sv->drained;
 
+	turns_count(&sv->turns, sv->sessions.n);
 	if (!sv->draining || !list_empty(&sv->sessions) || done == NULL)
 		return;
 	sv->drained = NULL;

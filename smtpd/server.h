@@ -16,6 +16,7 @@
 #include "smtpd/limits.h"
 #include "smtpd/message.h"
 #include "smtpd/senders.h"
+#include "smtpd/turns.h"
 
 struct config;
 struct handover;
@@ -50,6 +51,7 @@ struct server {
 	struct messages  messages;
 	struct limits    limits;
 	struct senders   senders;
+	struct turns     turns;
 	struct buf       line;     /* a reply being written */
 	struct buf       envelope; /* the same for envelopes */
 	struct counts    counts;

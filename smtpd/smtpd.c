@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/net/listener.h"
+#include "lib/net/loop.h"
 #include "lib/proc/config.h"
 #include "lib/proc/role.h"
 #include "lib/util/log.h"
@@ -36,6 +37,7 @@ struct smtpd {
 	struct balancers balancers;
 	struct port     *ports;
 	size_t           n_ports;
+	struct timer    *rest; /* others take what comes meanwhile */
 	bool             going, draining;
 };
 
@@ -57,6 +59,31 @@ is_balancer(const struct listen_conf *on, struct addr peer)
 }
 
 static void
+each_port(struct smtpd *d, void (*fn)(struct listener *ls))
+{
+	for (size_t i = 0; i < d->n_ports; i++)
+		if (d->ports[i].listener != NULL)
+			fn(d->ports[i].listener);
+}
+
+static void
+rested(void *arg)
+{
+	struct smtpd *d = arg;
+
+	turns_rest(&d->server.turns, false);
+	each_port(d, listener_resume);
+}
+
+static void
+rest(struct smtpd *d)
+{
+	turns_rest(&d->server.turns, true);
+	each_port(d, listener_pause);
+	timer_set(d->rest, TURNS_REST_MS);
+}
+
+static void
 on_connection(void *arg, int fd, struct addr peer)
 {
 	struct port         *p = arg;
@@ -67,6 +94,8 @@ on_connection(void *arg, int fd, struct addr peer)
 		balancers_take(&d->balancers, p->index, fd, peer);
 	else
 		server_accept(&d->server, p->index, fd, peer);
+	if (turns_is_ahead(&d->server.turns))
+		rest(d);
 }
 
 static bool
@@ -80,6 +109,7 @@ start(void *self, struct role *r, struct buf *why UNUSED)
 	logins_on_lost(d->server.logins, role_lost);
 	keyholder_on_lost(&d->server.keyholder, role_lost);
 	balancers_init(&d->balancers, role_loop(r));
+	d->rest = timer_create_on(role_loop(r), rested, d);
 	d->balancers.through = on_through;
 	d->balancers.arg = d;
 	return true;
@@ -142,7 +172,7 @@ listen_on(void *self, unsigned index, int fd)
 	}
 	close_port(p);
 	p->listener = listener_open(role_loop(d->role), fd, on_connection, p);
-	if (!d->going)
+	if (!d->going || timer_is_set(d->rest))
 		listener_pause(p->listener);
 }
 
@@ -167,9 +197,8 @@ go(void *self)
 	struct smtpd *d = self;
 
 	d->going = true;
-	for (size_t i = 0; i < d->n_ports; i++)
-		if (d->ports[i].listener != NULL)
-			listener_resume(d->ports[i].listener);
+	turns_count(&d->server.turns, d->server.sessions.n);
+	each_port(d, listener_resume);
 	role_ready(d->role);
 }
 
@@ -181,6 +210,9 @@ share(void *self, const struct wire_shared *m, int fd)
 
 	if (!limits_share(&d->server.limits, fd, role_index(d->role), m->processes, m->secret))
 		log_warn(ev("limits-apart"), kv("why", strerror(errno)));
+	else
+		turns_share(&d->server.turns, limits_cells(&d->server.limits), role_index(d->role),
+		            m->processes);
 	close(fd);
 }
 
@@ -198,6 +230,7 @@ drain(void *self)
 	struct smtpd *d = self;
 
 	d->draining = true;
+	turns_leave(&d->server.turns);
 	for (size_t i = 0; i < d->n_ports; i++)
 		close_port(&d->ports[i]);
 	balancers_free(&d->balancers);
@@ -244,6 +277,7 @@ end(struct smtpd *d)
 	for (size_t i = 0; i < d->n_ports; i++)
 		close_port(&d->ports[i]);
 	free(d->ports);
+	timer_destroy(d->rest);
 	balancers_free(&d->balancers);
 	server_free(&d->server);
 }

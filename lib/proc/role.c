@@ -282,13 +282,14 @@ set_name(enum role_id id)
 
 /*
  * Whoever wakes a role goes on with what it does, where it would otherwise be put aside at
- * once: several frames, replies and messages are then there to be dealt with together. A kernel that
- * refuses serves as well, a little slower.
+ * once: several frames, replies and messages are then there to be dealt with together. The queue alone does
+ * not stand behind others: all of them wait for it. A kernel that refuses serves as well, a little slower.
  */
 static void
-prefer_batches(void)
+prefer_batches(enum role_id id)
 {
-	(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+	if (id != ROLE_QUEUE)
+		(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
 }
 
 static bool
@@ -319,7 +320,7 @@ role_run(enum role_id id, unsigned index, const struct role_hooks *hooks, void *
 	}
 	(void)fcntl(SUPERVISOR_FD, F_SETFD, FD_CLOEXEC);
 	ignore_signals();
-	prefer_batches();
+	prefer_batches(id);
 	set_name(id);
 	log_setup(role_name(id), LOG_LOGFMT, false);
 	r->id = id;
