@@ -22,7 +22,7 @@ struct client;
 struct loop;
 struct tls_client;
 
-/* Texts and `trust` must live as long as the client. */
+/* Copied, but its texts and `trust` must live as long as the client. */
 struct client_conf {
 	struct str         name; /* of the host: for SNI, verification and failure texts */
 	struct addr        to;   /* with its port */
@@ -53,6 +53,7 @@ struct client_hooks {
 	void (*broken)(void *arg, enum client_stage stage, struct reply r);
 };
 
+/* Never NULL: what fails, fails later, by `broken`. `hooks` must live as long as the client. */
 struct client *client_open(struct loop *l, const struct client_conf *conf, const struct client_hooks *hooks,
                            void *arg);
 void           client_close(struct client *c); /* at once; NULL is allowed */

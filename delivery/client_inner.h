@@ -89,16 +89,23 @@ struct client {
 };
 
 /* client.c */
+
+/* The one place where the state changes; the step is checked against a table. */
 void client_enter(struct client *c, enum client_state to);
 void client_ask(struct client *c, enum step_id step); /* a reply of this kind is owed from now on */
 void client_flush(struct client *c);                  /* write what `out` has gathered */
 void client_limit(struct client *c);                  /* the time limit of the reply that is next */
+
+/*
+ * The connection is over, and `broken` is told so, from here: the caller touches the client no more, who may
+ * have been closed in it. client_failf() makes the words, and a temporary reply of them.
+ */
 void client_fail(struct client *c, enum client_stage stage, struct reply r);
 void client_failf(struct client *c, enum client_stage stage, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 bool client_is_over(const struct client *c); /* closed in a hook: touch nothing more */
 
-/* opening.c */
+/* opening.c: got_...() take the reply to that step, and say the next thing. */
 void opening_secure(struct client *c); /* begin the handshake */
 void opening_secured(struct client *c);
 void got_greeting(struct client *c, struct reply r);

@@ -30,6 +30,10 @@ struct conn {
 	int64_t             idle_until_ms;
 };
 
+/*
+ * One more for `d`, to that hop, which is copied. It counts among d->connecting until it is `up`, takes the
+ * jobs in line then by itself, and tells destination_failed() if it does not get that far.
+ */
 void conn_open(struct destination *d, const struct hop *hop);
 
 /* An idle connection to one of the destination's hosts starts to serve it; false if there is none. */

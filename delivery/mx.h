@@ -32,9 +32,9 @@ struct hop {
 };
 
 struct hops {
-	struct hop *v;
+	struct hop *v; /* in the order in which they are to be tried */
 	size_t      n;
-	char       *names;
+	char       *names; /* what the names in `v` borrow from */
 };
 
 void hops_free(struct hops *h);

@@ -37,8 +37,8 @@ struct counters {
 
 struct worker {
 	struct loop    *loop;
-	struct dns     *dns;
-	struct setup   *setup; /* of the newest configuration */
+	struct dns     *dns;    /* replaced when a configuration asks other resolvers */
+	struct setup   *setup;  /* of the newest configuration */
 	struct signer  *signer;
 	struct gates     *gates;     /* this and the next: NULL, nothing is asked */
 	struct published *published;
@@ -50,8 +50,8 @@ struct worker {
 	struct list     idle;     /* connections without work, the longest first */
 	struct timer   *idle_end;
 	size_t          n_conns;
-	struct list     jobs;     /* oldest first */
-	uint64_t        held_bytes;
+	struct list     jobs;       /* oldest first */
+	uint64_t        held_bytes; /* texts and bodies of all jobs in memory */
 	struct family   family[2]; /* IPv4, IPv6 */
 	struct counters count;
 	/* A job has ended: capacity has become free, or the drain may be over. */

@@ -29,7 +29,7 @@ struct intake;
 struct queue;
 struct role;
 
-enum { LEASE_MS = 5 * 60 * 1000, HOPS_MAX = 50 };
+enum { LEASE_MS = 5 * 60 * 1000 /* renewed while its worker lives */, HOPS_MAX = 50 };
 
 struct queue {
 	struct role     *role; /* NULL: offline */
@@ -131,10 +131,12 @@ struct report_rcpt {
 	struct str   mta; /* who said so; empty: we did */
 };
 
-/* Put a report to the sender of `a`; `done` says whether it is durable (or not needed). Texts are copied. */
-void
-report_send(struct queue *q, const struct attempt *a, enum report_kind kind,
-            const struct report_rcpt *rcpts, size_t n, void (*done)(void *arg, bool ok), void *arg);
+/*
+ * Put a report to the sender of `a`; `done` comes once, later, and says whether it is durable (or not needed).
+ * Texts are copied. Its id comes from the parent's, so the same report put twice is one.
+ */
+void report_send(struct queue *q, const struct attempt *a, enum report_kind kind,
+                 const struct report_rcpt *rcpts, size_t n, void (*done)(void *arg, bool ok), void *arg);
 void reports_end(struct queue *q); /* as outcomes_end(), which calls it */
 
 /* ---- intake.c ---- */

@@ -45,24 +45,23 @@ struct part {
 	};
 	struct shelf *shelf;
 	uint32_t      no;
-	uint32_t      state_seq,
-		state_off; /* its newest STATE record; seq 0: the message's own part lines */
-	uint32_t n_rcpts;  /* that still wait */
-	uint16_t tries;
-	uint8_t  where; /* enum where */
-	uint8_t  flags;
+	uint32_t      state_seq, state_off; /* its newest STATE record; seq 0: the message's own part lines */
+	uint32_t      n_rcpts;              /* that still wait */
+	uint16_t      tries;                /* attempts that were made */
+	uint8_t       where;                /* enum where: which member of the union counts */
+	uint8_t       flags;                /* PART_* */
 };
 
 enum {
-	MSG_BIG = 1,
-	MSG_DERIVED = 2,
-	MSG_DAMAGED = 4, /* cannot be read whole: held until somebody looks */
-	MSG_ARRIVING = 8,
-	MSG_MOVING = 16,
-	MSG_PLACED = 32, /* counted as live in its segment */
-	MSG_ENDING = 64, /* its end is on its way to the disk */
+	MSG_BIG = 1,       /* its body is in big/ */
+	MSG_DERIVED = 2,   /* a report: its id comes from its parent's, and leaves a tomb */
+	MSG_DAMAGED = 4,   /* cannot be read whole: held until somebody looks */
+	MSG_ARRIVING = 8,  /* its record is on its way to the disk: nobody was told 250 yet */
+	MSG_MOVING = 16,   /* reclaim is writing it again, at the end of the log */
+	MSG_PLACED = 32,   /* counted as live in its segment */
+	MSG_ENDING = 64,   /* its end is on its way to the disk */
+	MSG_MOVED = 128,   /* older segments may have a record of it, too */
 	MSG_CHECKED = 256, /* its body in big/ is what was written: found so in this life */
-	MSG_MOVED = 128, /* older segments may have a record of it, too */
 };
 
 struct msg {
@@ -85,13 +84,13 @@ struct tomb {
 };
 
 struct index {
-	struct order msgs;    /* by id */
-	struct slab  singles; /* messages with one part */
-	struct hash  tombs;
-	struct list  tomb_list;
-	uint64_t    n_parts, n_rcpts, n_held, n_leased,
-		n_damaged; /* held..: parts; n_damaged: messages */
-	uint64_t live_bytes;
+	struct order msgs;      /* by id */
+	struct slab  singles;   /* messages with one part */
+	struct hash  tombs;     /* by id */
+	struct list  tomb_list; /* by segment, the oldest first */
+	uint64_t     n_parts, n_rcpts, n_held, n_leased; /* held and leased ones are parts */
+	uint64_t     n_damaged;                          /* messages */
+	uint64_t     live_bytes;                         /* of records that still count */
 };
 
 void        index_init(struct index *x);

@@ -11,15 +11,15 @@
 #include "queue/io.h"
 
 enum step_kind {
-	STEP_WRITE,
-	STEP_SYNC,
-	STEP_PUSH, /* before the SYNC of a large file, in slices */
-	STEP_ALLOCATE,
-	STEP_RENAME,
-	STEP_UNLINK,
-	STEP_SYNC_DIR,
-	STEP_SUM, /* io_sum() */
-	STEP_CLOSE
+	STEP_WRITE,    /* all of `iov`, at `at` */
+	STEP_SYNC,     /* fdatasync */
+	STEP_PUSH,     /* before the SYNC of a large file, in slices */
+	STEP_ALLOCATE, /* so that no later write can find the disk full */
+	STEP_RENAME,   /* `from` to `to` in the folder `fd` */
+	STEP_UNLINK,   /* `from` */
+	STEP_SYNC_DIR, /* names are durable only after this */
+	STEP_SUM,      /* io_sum() */
+	STEP_CLOSE,
 };
 
 enum { NAME_MAX_SPOOL = 48 };

@@ -20,8 +20,8 @@ struct worker {
 	struct dispatch *d;
 	unsigned         index;
 	struct channel  *channel;
-	size_t           capacity;
-	struct list      attempts;
+	size_t           capacity; /* leases it takes at once, as it said; 0: not yet */
+	struct list      attempts; /* what it has in hand */
 };
 
 struct dispatch_lane {
@@ -29,7 +29,7 @@ struct dispatch_lane {
 	struct link      turn;  /* in dispatch.ring */
 	struct heap_node until; /* in dispatch.resting; key: wall clock */
 	struct dispatch *d;
-	size_t           n_out;
+	size_t           n_out; /* parts in hands of workers */
 	unsigned         failures; /* probes in a row that failed */
 	bool             work;     /* the store has something, as far as we know */
 	bool             asking;   /* a lease call is on its way */
@@ -58,19 +58,28 @@ struct str            lane_name(const struct dispatch_lane *l);
 struct dispatch_lane *lane_find(const struct dispatch *d, struct str name);
 struct dispatch_lane *lane_get(struct dispatch *d, struct str name); /* made if it is not there */
 void                  lane_destroy(struct dispatch *d, struct dispatch_lane *l);
-void
-lane_check(struct dispatch *d, struct dispatch_lane *l); /* ends it if there is nothing to know */
 
-void   lane_turn(struct dispatch *d, struct dispatch_lane *l); /* into the ring, if it has work */
-size_t lane_allowance(const struct dispatch      *d,
-                      const struct dispatch_lane *l); /* more parts that may go out now */
-void   lane_failed(struct dispatch *d, struct dispatch_lane *l, struct reply r);
-void   lane_works(struct dispatch *d, struct dispatch_lane *l);
-void   lane_wake(void *dispatch); /* rests that are over */
+/* Ends it if there is nothing to know of it: no work, nothing out, no failure. The pointer may be dead then. */
+void lane_check(struct dispatch *d, struct dispatch_lane *l);
 
-void dispatch_pump_soon(struct dispatch *d);
-size_t
-     dispatch_room(const struct dispatch *d); /* leases that all workers together can still take */
+/* Into the ring, if it has work. */
+void lane_turn(struct dispatch *d, struct dispatch_lane *l);
+
+/* How many more parts of it may go out now. */
+size_t lane_allowance(const struct dispatch *d, const struct dispatch_lane *l);
+
+/* A reply that is the lane's own fault: it rests, longer each time. `r` is copied. */
+void lane_failed(struct dispatch *d, struct dispatch_lane *l, struct reply r);
+
+/* One got through: the rest is over, and all that was deferred is released. */
+void lane_works(struct dispatch *d, struct dispatch_lane *l);
+
+void lane_wake(void *dispatch); /* the timer's: rests that are over */
+
+void   dispatch_pump_soon(struct dispatch *d);    /* deal out what can go, when the loop turns */
+size_t dispatch_room(const struct dispatch *d);   /* leases that all workers together can still take */
+
+/* A lease that nobody can take now: its part is due again at once. */
 void dispatch_give_back(struct dispatch *d, uint64_t id, uint32_t part, uint64_t token);
 
 #endif

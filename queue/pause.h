@@ -17,10 +17,9 @@ struct pauses {
 
 void pauses_init(struct pauses *p, int dirfd);
 void pauses_free(struct pauses *p);
-void pauses_load(struct pauses *p);
+void pauses_load(struct pauses *p); /* no file: nothing is paused */
 
-bool
-pauses_has(const struct pauses *p, struct str lane); /* this lane rests, by its name or by all */
+bool pauses_has(const struct pauses *p, struct str lane); /* by its name or by all */
 
 /* `lane` empty: all of them. False: nothing changed. `saved` says whether it is on the disk. */
 bool pauses_set(struct pauses *p, struct str lane, bool paused, bool *saved);

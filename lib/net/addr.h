@@ -20,15 +20,23 @@ struct addr {
 
 struct cidr {
 	struct addr addr; /* host bits are zero */
-	unsigned    bits;
+	unsigned    bits; /* 0..32 or 0..128 */
 };
 
+/* False: it is none, and `a` may hold anything. No names: nothing here asks the DNS. */
 bool addr_parse(struct str ip, struct addr *a) MUST_USE; /* no port; brackets allowed round IPv6 */
+
+/*
+ * "192.0.2.1:25", "[::1]:25", ":587" (any address: two families, `a` gets ::), "127.0.0.1@5353"; without
+ * a port the default one.
+ */
 bool addr_parse_port(struct str text, uint16_t default_port, struct addr *a) MUST_USE;
-	/* "192.0.2.1:25", "[::1]:25", ":587" (any address: two families, `a` gets ::), "127.0.0.1@5353" */
+
+/* Appended; 64 octets are enough for any of them. Family 0 is "unknown". */
 void addr_format(struct buf *out, struct addr a);      /* ip only */
 void addr_format_port(struct buf *out, struct addr a); /* ip:port, [ip]:port */
-bool addr_equal(struct addr a, struct addr b);         /* ip only */
+
+bool addr_equal(struct addr a, struct addr b); /* family and ip; ports may differ */
 void addr_unmap(struct addr *a); /* for who fills in `ip` himself: see above */
 
 bool addr_is_loopback(struct addr a);
@@ -37,11 +45,12 @@ bool addr_is_private(struct addr a); /* RFC 1918, RFC 4193, RFC 6598 */
 bool addr_is_any(struct addr a);     /* 0.0.0.0, :: */
 bool addr_is_no_host(struct addr a); /* no single machine: multicast, broadcast, reserved, 0.0.0.0/8 */
 
-bool cidr_parse(struct str text, struct cidr *c) MUST_USE; /* host bits set: false */
-bool cidr_has(const struct cidr *c, struct addr a);
+/* "10.0.0.0/8", "2001:db8::/32"; without "/" a single address. False: it is none, or host bits are set. */
+bool cidr_parse(struct str text, struct cidr *c) MUST_USE;
+bool cidr_has(const struct cidr *c, struct addr a); /* never over families; family 0 is in none */
 void cidr_format(struct buf *out, const struct cidr *c);
 
-socklen_t addr_to_sockaddr(struct addr a, struct sockaddr_storage *ss);
-bool      addr_from_sockaddr(const struct sockaddr *sa, struct addr *a);
+socklen_t addr_to_sockaddr(struct addr a, struct sockaddr_storage *ss); /* how much of `ss` is used */
+bool      addr_from_sockaddr(const struct sockaddr *sa, struct addr *a); /* false: neither IPv4 nor IPv6 */
 
 #endif

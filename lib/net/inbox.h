@@ -26,9 +26,12 @@ struct inbox {
 	bool   skipping; /* in the rest of a line that was too long */
 };
 
-void inbox_free(struct inbox *b);
+void inbox_free(struct inbox *b); /* zeroed is empty, and may be used again after this */
 
-/* Where to put what comes next: `scratch` (of INBOX_MAX octets) if nothing waits. NULL: full. */
+/*
+ * Where to put what comes next, and how much of it: `scratch` (of INBOX_MAX octets) if nothing waits. NULL:
+ * full. inbox_came() then says how many octets were put there.
+ */
 char *inbox_room(struct inbox *b, char *scratch, size_t *room);
 void  inbox_came(struct inbox *b, size_t n);
 bool  inbox_is_full(const struct inbox *b);

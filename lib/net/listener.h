@@ -12,11 +12,12 @@ struct listener;
 int listener_bind(struct addr at, struct buf *why) MUST_USE;
 
 /*
- * `fn` gets each accepted socket, already its own. Out of descriptors: accepting
- * rests for 100 ms instead of spinning, logged once a minute.
+ * The bound descriptor becomes the listener's. `fn` gets each accepted socket, now its own (non-blocking,
+ * closed on exec), several in a turn of the loop; it may pause or close the listener. Out of descriptors:
+ * accepting rests for 100 ms instead of spinning, logged once a minute.
  */
 struct listener *listener_open(struct loop *l, int fd, void (*fn)(void *arg, int fd, struct addr peer), void *arg);
-void             listener_pause(struct listener *ls);
+void             listener_pause(struct listener *ls); /* who comes waits in the kernel's backlog */
 void             listener_resume(struct listener *ls);
 void             listener_close(struct listener *ls); /* closes the descriptor; NULL is allowed */
 

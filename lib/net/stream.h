@@ -30,10 +30,16 @@ enum stream_event {
 
 typedef void stream_fn(void *arg, enum stream_event event);
 
-/* An accepted, non-blocking socket; the descriptor becomes the stream's. TCP_NODELAY comes with it, from the listener. */
+/*
+ * An accepted, non-blocking socket; the descriptor becomes the stream's. Never NULL. TCP_NODELAY comes
+ * with it, from the listener.
+ */
 struct stream *stream_accept(struct loop *l, int fd, stream_fn *fn, void *arg);
 
-/* Connect; `from` is the local address to bind, family 0 for any. Ends in CONNECTED, ERROR or TIMEOUT. */
+/*
+ * Connect; `from` is the local address to bind, family 0 for any. Never NULL: it ends in CONNECTED, ERROR
+ * (whatever failed, at once or later) or, if the owner has set one, TIMEOUT.
+ */
 struct stream *stream_connect(struct loop *l, struct addr to, struct addr from, stream_fn *fn, void *arg);
 
 void stream_handler(struct stream *s, stream_fn *fn, void *arg); /* hand over to another owner */
@@ -94,7 +100,9 @@ void stream_timeout(struct stream *s, int64_t ms);
 /*
  * Begin TLS once the output is drained; what is written from now on comes after
  * the handshake. False if plain input waits (injection: RFC 3207 section 6,
- * CVE-2011-0411): the caller must end the session. The server's context is counted up. `name` is for SNI and for verification. Ends in SECURE or ERROR.
+ * CVE-2011-0411): the caller must end the session. The server's context is counted
+ * up, the client's must outlive the stream. `name` is for SNI and for verification.
+ * Ends in SECURE or ERROR; the owner's time-out goes on, and should be set.
  */
 bool stream_tls_accept(struct stream *s, struct tls_server *ctx) MUST_USE;
 bool stream_tls_connect(struct stream *s, struct tls_client *ctx, struct str name) MUST_USE;

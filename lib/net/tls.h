@@ -49,10 +49,11 @@ bool tls_server_covers(const struct tls_server *s, struct str name);
 
 /*
  * `ca_pem` replaces the system's trust anchors if not empty. Those are mapped
- * here and parsed at the first handshake, so that a sandbox may close between the two.
+ * here and parsed at the first handshake, so that a sandbox may close between the two. NULL and a
+ * sentence in `why` if `ca_pem` holds none.
  */
 struct tls_client *tls_client_create(struct str ca_pem, struct buf *why);
-void               tls_client_destroy(struct tls_client *c);
+void               tls_client_destroy(struct tls_client *c); /* after its streams; NULL is allowed */
 
 /* Facts about an established connection; text is valid as long as the stream. */
 struct tls_info {

@@ -31,7 +31,11 @@ struct channel *channel_open(struct loop *l, int fd, enum role_id me, enum role_
                              const struct channel_hooks *hooks, void *arg);
 void            channel_close(struct channel *c); /* NULL is allowed */
 
-/* Encode and queue. `fd` is passed along and closed here afterwards, or -1. Never blocks; a broken channel drops it. */
+/*
+ * Encode and queue; `msg` is the struct of `id`, copied. `fd` is passed along and closed here afterwards, or
+ * -1. Never blocks and never fails for the caller: a broken channel drops it, and `gone` comes. There is no
+ * limit to what may wait here, so who sends what strangers bring looks at channel_unsent().
+ */
 void   channel_send(struct channel *c, enum wire_id id, const void *msg, int fd);
 size_t channel_unsent(const struct channel *c); /* octets waiting for the peer to read */
 

@@ -13,10 +13,10 @@
 #include "lib/util/str.h"
 
 struct landlock_wish {
-	const char *const
-		*readable; /* files and folders; NULL: none. One that does not exist is left out */
-	int      folder;   /* a directory in which all is allowed but to execute, or -1 */
-	bool     connect;  /* TCP connections to anywhere, from ports that the kernel chooses */
+	/* Files and folders, the last one NULL; NULL: none. One that does not exist is left out. */
+	const char *const *readable;
+	int                folder;  /* a directory in which all is allowed but to execute, or -1 */
+	bool               connect; /* TCP connections to anywhere, from ports that the kernel chooses */
 };
 
 /*

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int
-memory_open(void); /* the kernel's account, to be opened before the sandbox; -1 if there is none */
-bool memory_pss_kib(int fd, uint64_t *kib);
+/* The kernel's account, to be opened before the sandbox; -1 if there is none. The caller's to close. */
+int  memory_open(void);
+bool memory_pss_kib(int fd, uint64_t *kib); /* read anew each time; false: it cannot be */
 
 /*
  * Give back what the start needed and nobody needs now: free pages between what is allocated, and pages of

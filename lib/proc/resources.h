@@ -9,10 +9,9 @@
 #include "lib/util/str.h"
 
 struct resources {
-	uint64_t descriptors; /* wanted; what the system allows is enough */
-	uint64_t
-		address_space; /* octets; 0: as much as the machine has memory, and not less than 4 GiB */
-	bool threads;          /* may start some */
+	uint64_t descriptors;   /* wanted; what the system allows is enough */
+	uint64_t address_space; /* octets; 0: as much as the machine has memory, and not less than 4 GiB */
+	bool     threads;       /* may start some */
 };
 
 /* `root`: hard limits may be raised. False with errno. */

@@ -14,15 +14,16 @@
 #include "lib/util/str.h"
 
 struct buf {
-	char  *p;
-	size_t n;
-	size_t cap;
-	size_t limit;
+	char  *p;     /* NULL while nothing was ever added */
+	size_t n;     /* octets that are in it */
+	size_t cap;   /* octets of memory, `skipped` included */
+	size_t limit; /* `n` never goes over it */
 	size_t skipped; /* private: octets before p that were dropped */
 	bool   over;
 	bool   secret; /* nothing of it stays behind where it grows or ends */
 };
 
+/* Takes no memory before the first octet, so one that was never written to need not be freed. */
 #define BUF(limit_bytes)    ((struct buf){.limit = (limit_bytes)})
 #define SECRET(limit_bytes) ((struct buf){.limit = (limit_bytes), .secret = true})
 

@@ -11,11 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Inside the object; `key` is for reading, heap_put() changes it. */
 struct heap_node {
 	int64_t key;
 	size_t  at; /* place + 1; 0: in no heap */
 };
 
+/* Zeroed is empty. Equal keys come in no order. */
 struct heap {
 	struct heap_node **nodes;
 	size_t             n, cap;

@@ -3,7 +3,8 @@
  * list - doubly linked, intrusive: the object carries its own link.
  *
  * A zeroed link is in no list; list_remove() on it is allowed and does nothing,
- * so every destroy can call it.
+ * so every destroy can call it. A link is in one list at a time, and the list must
+ * stay where it is while it has members: they point at its head.
  */
 #ifndef LIB_UTIL_LIST_H
 #define LIB_UTIL_LIST_H
@@ -18,11 +19,11 @@ struct link {
 };
 
 struct list {
-	struct link head;
-	size_t      n;
+	struct link head; /* a ring: head.next is the first, head.prev the last */
+	size_t      n;    /* how many are in it */
 };
 
-void         list_init(struct list *l);
+void         list_init(struct list *l); /* needed: a zeroed list is none */
 void         list_push(struct list *l, struct link *k); /* at the end */
 void         list_push_front(struct list *l, struct link *k);
 void         list_remove(struct list *l, struct link *k);

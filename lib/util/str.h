@@ -58,6 +58,7 @@ str_sub(struct str s, size_t from, size_t n)
 	return s.n > n ? (struct str){s.p, n} : s;
 }
 
+/* With an i: without case. The empty text begins and ends every other. */
 bool str_ieq(struct str a, struct str b);
 bool str_starts(struct str s, struct str with);
 bool str_istarts(struct str s, struct str with);
@@ -81,7 +82,7 @@ bool str_cut(struct str *rest, char sep, struct str *piece);
 /* Cut the next word off `rest`: a run of anything but SP, HTAB, CR and LF. Empty at the end. */
 struct str str_word(struct str *rest);
 
-/* The whole of `s` as a decimal number of at most `max`. */
+/* The whole of `s`, digits and nothing else, as a decimal number of at most `max`. */
 bool str_number(struct str s, uint64_t max, uint64_t *out) MUST_USE;
 
 /* A NUL-terminated copy for the C library; the caller frees it. */
