@@ -154,7 +154,8 @@ take(struct session *on)
 		if (fd < 0)
 			return;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-		s = calloc(1, sizeof *s);
+		if ((s = calloc(1, sizeof *s)) == NULL)
+			exit(1);
 		s->fd = fd;
 		e.data.ptr = s;
 		connections++;
@@ -190,6 +191,8 @@ main(int argc, char **argv)
 	struct session *on = calloc(1, sizeof *on);
 	int c;
 
+	if (on == NULL)
+		exit(1);
 	while ((c = getopt(argc, argv, "l:m:p")) != -1) {
 		if (c == 'l')
 			on->fd = open_listener(optarg);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,11 +277,11 @@ add_last(struct buf *out, const char *selector)
 }
 
 static void
-ask_for(struct side *s, uint64_t id, const char *selector, struct str fields)
+ask_at(struct side *s, uint64_t id, const char *domain, const char *selector, struct str fields)
 {
 	struct buf       last = BUF(1000);
 	struct wire_sign m = {.id = id,
-	                      .domain = STR("example.org"),
+	                      .domain = str_of(domain),
 	                      .selector = str_of(selector),
 	                      .fields = fields};
 
@@ -288,6 +289,12 @@ ask_for(struct side *s, uint64_t id, const char *selector, struct str fields)
 	m.last = buf_str(&last);
 	channel_send(s->channel, WIRE_SIGN, &m, -1);
 	buf_free(&last);
+}
+
+static void
+ask_for(struct side *s, uint64_t id, const char *selector, struct str fields)
+{
+	ask_at(s, id, "example.org", selector, fields);
 }
 
 static void
@@ -379,6 +386,43 @@ bad_requests_are_answered(void **state)
 		assert_int_equal(one.signature.n, 0);
 	}
 	check_counts();
+}
+
+/* A selector is one of its domain: the same one of another names no key, nor does a part of the domain. */
+static void
+a_key_is_found_by_its_domain(void **state)
+{
+	static const char *const domains[] = {"example.net", "", "example", "org", "sub.example.org",
+	                                      "EXAMPLE.ORG"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
+		ask_at(&one, i, domains[i], "rsa", STR(FROM));
+		wait_for(1);
+		assert_true(one.no_key);
+		assert_int_equal(one.signature.n, 0);
+	}
+}
+
+/* Others of our own processes have nothing to ask: their channel ends before a word. */
+static void
+who_needs_no_key_is_not_heard(void **state)
+{
+	static const enum role_id others[] = {ROLE_QUEUE, ROLE_AUTH, ROLE_DOCTOR, ROLE_KEYD};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		int           fd = add(others[i]);
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		char          octet;
+
+		ask(&one, i, "ed"); /* its answer: the channel has been looked at, too */
+		wait_for(1);
+		assert_true(one.ok);
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+		assert_int_equal(read(fd, &octet, 1), 0);
+		close(fd);
+	}
 }
 
 /* Nothing of what a client wrote may be in the way of the mail. */
@@ -617,6 +661,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_may_be_signed_is_signed, start, stop),
 		cmocka_unit_test_setup_teardown(bad_requests_are_answered, start, stop),
+		cmocka_unit_test_setup_teardown(a_key_is_found_by_its_domain, start, stop),
+		cmocka_unit_test_setup_teardown(who_needs_no_key_is_not_heard, start, stop),
 		cmocka_unit_test_setup_teardown(the_longest_header_is_signed, start, stop),
 		cmocka_unit_test_setup_teardown(a_burst_is_answered, start, stop),
 		cmocka_unit_test_setup_teardown(handshakes_are_signed, start, stop),
