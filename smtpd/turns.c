@@ -6,8 +6,9 @@ enum {
 	AHEAD = 8,
 	AHEAD_SHARE = 8,
 	AHEAD_OF_RESTING = 32, /* if both rested often, short sessions would wait for nothing */
-	RESTS = 1u << 31, /* in a cell, beside the number */
 };
+
+static const uint32_t RESTS = 1u << 31; /* in a cell, beside the number; too large for an enum */
 
 static void
 store(const struct turns *t, uint32_t value)
