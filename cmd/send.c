@@ -50,12 +50,17 @@ find_listener(const struct config *c, struct addr *server)
 	return false;
 }
 
-/* postmaster@ the first domain of ours that is no pattern; in capture mode anything goes. */
+/*
+ * postmaster@ the first domain of ours that is no pattern. In capture mode anything goes that is a whole
+ * name, which that of a fresh machine often is not.
+ */
 static void
 default_sender(struct trial *t)
 {
 	struct str domain = t->config->hostname;
 
+	if (config_is_capture(t->config) && str_find(domain, '.') < 0)
+		domain = STR("example.com");
 	for (size_t i = t->config->domains.n; i-- > 0;)
 		if (str_find(t->config->domains.v[i], '*') < 0)
 			domain = t->config->domains.v[i];

@@ -53,11 +53,11 @@ judge_dnssec(struct exam *e, struct finding *f)
 	bool pending;
 
 	if (e->config->dnssec == DNSSEC_OFF) {
-		finding_say(f, CHECK_NOTE, "DNSSEC is turned off: DANE of receivers is not used");
+		finding_say(f, CHECK_NOTE, "DNSSEC is turned off: forged answers are not noticed");
 	} else if (!is_validated(e, &pending) && !pending) {
 		finding_say(
 			f, CHECK_NOTE,
-			"no answer was validated by DNSSEC (no AD bit): DANE of receivers is not used");
+			"no answer was validated by DNSSEC (no AD bit): forged answers are not noticed");
 		finding_fix(f,
 		            "Use a resolver that passes signatures on, or `resolver recursive`.");
 	}

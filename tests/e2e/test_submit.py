@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import time
 
-from house import BUILD, PATIENCE_S, Postern, Skip, certificate, free_port, until
+from house import BIN, BUILD, PATIENCE_S, Postern, Skip, certificate, free_port, until
 from world import SENDER, letter, mx_zone, world
 
 ONE = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
@@ -309,6 +309,11 @@ def test_capture_mode():
         assert w.postern.status()["mode"] == "capture"
         rows = w.postern.queue()
         assert len(rows) == 1 and rows[0]["state"] == "held", rows
+        # The first command that anybody tries, on a machine whose name is no whole one.
+        out = subprocess.run([BIN, "-c", w.postern.conf, "send", "--to", "b@a.example"], capture_output=True, text=True,
+                             env=dict(w.postern.env, POSTERN_HOSTNAME="box"))
+        assert out.returncode == 0 and "held" in out.stdout, out
+        w.postern.run("queue", "delete", "--from", "postmaster@example.com", check=0)
         time.sleep(1)
         assert not w.receivers["127.0.0.2"].messages
         w.postern.stop()
