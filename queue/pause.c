@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include "queue/pause.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "lib/util/log.h"
 
 enum { PAUSES_MAX = 1024 * 1024 };
 
@@ -42,18 +46,36 @@ pauses_has(const struct pauses *p, struct str lane)
 	return p->all || (p->lanes.n > 1 && find(p, lane) >= 0);
 }
 
-void
-pauses_load(struct pauses *p)
+/* Somebody wanted something to rest, and nobody knows what: mail that has gone out cannot be called back. */
+static void
+pause_all(struct pauses *p, int error)
 {
-	int     fd = openat(p->dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	log_error(ev("pauses-unreadable"), kv("why", strerror(error)));
+	buf_clear(&p->lanes);
+	buf_addz(&p->lanes, "\n*\n");
+}
+
+static int
+read_lanes(struct pauses *p, int fd)
+{
 	char    piece[4096];
 	ssize_t n;
 
-	if (fd < 0)
-		return;
 	while ((n = read(fd, piece, sizeof piece)) > 0)
 		buf_add(&p->lanes, (struct str){piece, (size_t)n});
-	close(fd);
+	return n < 0 ? errno : p->lanes.over ? EFBIG : 0;
+}
+
+void
+pauses_load(struct pauses *p)
+{
+	int fd = openat(p->dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int error = fd < 0 ? errno : read_lanes(p, fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (error != 0 && error != ENOENT)
+		pause_all(p, error);
 	if (p->lanes.p[p->lanes.n - 1] != '\n')
 		buf_addc(&p->lanes, '\n');
 	p->all = find(p, STR("*")) >= 0;

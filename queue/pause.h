@@ -17,7 +17,7 @@ struct pauses {
 
 void pauses_init(struct pauses *p, int dirfd);
 void pauses_free(struct pauses *p);
-void pauses_load(struct pauses *p); /* no file: nothing is paused */
+void pauses_load(struct pauses *p); /* no file: nothing rests; one that cannot be read: all does */
 
 bool pauses_has(const struct pauses *p, struct str lane); /* by its name or by all */
 

@@ -141,8 +141,6 @@ turn_away(struct server *sv, int fd, struct addr client, const char *why)
 	sv->counts.turned_away++;
 	if (why != NULL)
 		log_turned_away(client, why);
-	if (stream == NULL)
-		return;
 	stream_write(stream, STR("421 4.3.2 too many connections: try again later\r\n"));
 	stream_finish(stream);
 }

@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/proc/channel.h"
@@ -425,6 +427,56 @@ a_number_in_use_is_no_promise(void **state)
 	queue.intake = NULL;
 }
 
+static const struct {
+	const char *file; /* what is in it; NULL: there is none, "/": it cannot be read */
+	bool        a, b; /* rests */
+} paused_rows[] = {
+	{NULL, false, false},
+	{"a.example\n", true, false},
+	{"a.example", true, false},
+	{"*\n", true, true},
+	{"/", true, true},
+};
+
+/* Of mail that has gone out nothing can be called back, so what is not known rests. */
+static void
+what_is_paused_is_not_forgotten(void **state)
+{
+	(void)state;
+	log_hook(quiet);
+	for (size_t i = 0; i < ARRAY_LEN(paused_rows); i++) {
+		char          folder[] = "/tmp/test_dispatch.XXXXXX";
+		const char   *text = paused_rows[i].file;
+		struct pauses p;
+		bool          saved;
+		int           dirfd, fd;
+
+		assert_non_null(mkdtemp(folder));
+		dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (text != NULL && text[0] == '/') {
+			assert_int_equal(mkdirat(dirfd, "paused", 0700), 0);
+		} else if (text != NULL) {
+			fd = openat(dirfd, "paused", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+			assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+			close(fd);
+		}
+		pauses_init(&p, dirfd);
+		pauses_load(&p);
+		print_message("# row %zu\n", i);
+		assert_int_equal(pauses_has(&p, STR("a.example")), paused_rows[i].a);
+		assert_int_equal(pauses_has(&p, STR("b.example")), paused_rows[i].b);
+		assert_int_equal(pauses_set(&p, STR_NONE, false, &saved), paused_rows[i].a);
+		assert_false(pauses_has(&p, STR("a.example")));
+		pauses_free(&p);
+		(void)unlinkat(dirfd, "paused", 0);
+		(void)unlinkat(dirfd, "paused", AT_REMOVEDIR);
+		(void)unlinkat(dirfd, "paused.new", 0);
+		close(dirfd);
+		assert_int_equal(rmdir(folder), 0);
+	}
+	log_hook(NULL);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -440,6 +492,7 @@ main(void)
 		CASE(a_gate_that_opens_while_a_wait_is_written),
 		CASE(a_lane_that_works_while_a_wait_is_written),
 		CASE(a_number_in_use_is_no_promise),
+		cmocka_unit_test(what_is_paused_is_not_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
