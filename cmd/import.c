@@ -3,7 +3,7 @@
  * import - the messages of `queue export` into the queue of this host (queue/import.c).
  *
  * Several are on their way at a time, so that the queue can sync them together. Run again
- * after an interruption it begins at the front: what is there already is left alone, and
+ * it begins at the front: what is there already, or was there once, is left alone, and
  * nothing is delivered before the import is whole.
  */
 #include <errno.h>
@@ -38,10 +38,10 @@ struct importing {
 	struct tar_reader tar;
 	uint64_t          total; /* octets of the archive; 0: not known */
 	int               fd;    /* to the queue */
-	bool              hold;
+	bool              hold, again;
 	struct buf        in, cell, text, scratch, envelope;
 	size_t            n_flying;
-	uint64_t          n_kept, n_there, n_bad;
+	uint64_t          n_kept, n_there, n_past, n_bad;
 	int               code;  /* CMD_OK: go on */
 	bool              ended; /* the queue has said the last word */
 };
@@ -102,6 +102,8 @@ take_result(struct importing *m, struct str row)
 		m->n_kept++;
 	else if (str_eq(buf_str(&m->cell), STR("there")))
 		m->n_there++;
+	else if (str_eq(buf_str(&m->cell), STR("past")))
+		m->n_past++;
 	else if (str_eq(buf_str(&m->cell), STR("wrong")))
 		report_bad(m, buf_z(&id), "the queue cannot take it");
 	else
@@ -158,7 +160,7 @@ send_mail(struct importing *m, struct eml *mail)
 
 	/* What has no reason of its own waits for the end of the import. */
 	if (!mail->e.hold)
-		mail->e.hold_why = m->hold ? STR("imported with --hold") : STR(QUEUE_IMPORTING);
+		mail->e.hold_why = m->hold ? STR(QUEUE_IMPORT_HOLD) : STR(QUEUE_IMPORTING);
 	mail->e.hold = true;
 	buf_clear(&m->envelope);
 	envelope_format(&m->envelope, &mail->e);
@@ -266,18 +268,25 @@ say_sum(struct cmd *c, const struct importing *m)
 		json_open(&j, NULL, '{');
 		json_int(&j, "imported", (int64_t)m->n_kept);
 		json_int(&j, "there", (int64_t)m->n_there);
+		json_int(&j, "past", (int64_t)m->n_past);
 		json_int(&j, "skipped", (int64_t)m->n_bad);
 		json_close(&j, '}');
 	} else {
 		buf_addf(&text, "%llu message%s imported", (unsigned long long)m->n_kept,
 		         m->n_kept == 1 ? "" : "s");
 		if (m->n_there > 0)
-			buf_addf(&text, ", %llu had been here", (unsigned long long)m->n_there);
+			buf_addf(&text, ", %llu in the queue already", (unsigned long long)m->n_there);
+		if (m->n_past > 0)
+			buf_addf(&text, ", %llu already imported", (unsigned long long)m->n_past);
 		if (m->n_bad > 0)
 			buf_addf(&text, ", %llu skipped", (unsigned long long)m->n_bad);
 	}
 	puts(buf_z(&text));
 	buf_free(&text);
+	if (m->n_past > 0 && !c->json)
+		fputs("postern: what was already imported has left this queue since, delivered or deleted;\n"
+		      "  --again takes it once more\n",
+		      stderr);
 }
 
 static void
@@ -287,7 +296,7 @@ run(struct cmd *c, struct importing *m)
 	pid_t      child = 0;
 	int        code = CMD_FAILED;
 
-	buf_addz(&request, "queue put");
+	buf_addz(&request, m->again ? "queue put again" : "queue put");
 	m->fd = daemon_connect(c);
 	if (m->fd < 0 && errno == EACCES)
 		stop(m, CMD_FAILED, "may not use the control socket: run this as root");
@@ -322,6 +331,7 @@ queue_import(struct cmd *c)
 	int              archive;
 
 	m.hold = cmd_flag(c, "--hold");
+	m.again = cmd_flag(c, "--again");
 	path = cmd_word(c);
 	if (path == NULL)
 		return cmd_usage(c, "import: a file's name is expected, or - for standard input");
@@ -333,7 +343,7 @@ queue_import(struct cmd *c)
 	m.tar = (struct tar_reader){.read = read_file, .arg = &archive};
 	progress_begin(&m.progress, NULL);
 	run(c, &m);
-	if (m.code == CMD_OK || m.n_kept + m.n_there > 0)
+	if (m.code == CMD_OK || m.n_kept + m.n_there + m.n_past > 0)
 		say_sum(c, &m);
 	if (archive != STDIN_FILENO)
 		close(archive);

@@ -50,7 +50,7 @@ static const struct verb verbs[] = {
 	 "--wait asks again until all is well. Exit code 0: well, 1: warnings, 2: mail would be refused, 3: could not\n"
 	 "run, 4: no name server answers. With --fail-on fail warnings give 0.\n"},
 	{"queue", cmd_queue,
-	 "[list [--damaged]|show ID|cat ID|retry|delete|hold|release|export FILE|import [--hold] FILE|fsck] [ID...] [FILTER...]",
+	 "[list [--damaged]|show ID|cat ID|retry|delete|hold|release|export FILE|import [--hold] [--again] FILE|fsck] [ID...] [FILTER...]",
 	 "queued mail: look at it, try it now, hold, release or delete it",
 	 "Filters: --domain D --from ADDRESS --to ADDRESS --older-than 2h --status ready|active|deferred|held|damaged\n"
 	 "--limit N; addresses may be patterns (*@example.com). An id may be cut short as long as it is unique.\n"
@@ -58,7 +58,8 @@ static const struct verb verbs[] = {
 	 "list, show, cat, export and import work without the daemon, too; fsck only then.\n"
 	 "export writes the messages as a tar, each a file with its envelope on top; - is standard output. import puts\n"
 	 "them into the queue of this host and lets them go when all are in (--hold: not even then). Run it again after\n"
-	 "an interruption: what is there already stays as it is. Then delete them on the old host before you start it.\n"
+	 "an interruption: what is there already stays as it is, what has come and gone is left out (--again: it is not).\n"
+	 "Then delete them on the old host before you start it.\n"
 	 "fsck reads every octet of the spool and changes nothing; exit code 0: clean, 1: damage found.\n"},
 	{"pause", cmd_pause, "[DOMAIN]", "stop deliveries, go on accepting", NULL},
 	{"resume", cmd_resume, "[DOMAIN]", "go on with deliveries", NULL},

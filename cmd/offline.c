@@ -78,7 +78,7 @@ become_owner(int dirfd)
 int
 offline_start(struct cmd *c, struct buf *request, pid_t *child, int *code)
 {
-	int dirfd = offline_open(c, str_eq(buf_str(request), STR("queue put")), code);
+	int dirfd = offline_open(c, str_starts(buf_str(request), STR("queue put")), code);
 	int sv[2];
 
 	if (dirfd < 0)

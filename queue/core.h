@@ -4,7 +4,7 @@
  *
  * intake.c talks to smtpd, dispatch.c to delivery, outcome.c decides what a reply
  * means, report.c sends bounces, request.c answers commands, import.c takes in
- * mail of another host, pause.c remembers what is paused.
+ * mail of another host and imported.c remembers which, pause.c what is paused.
  */
 #ifndef QUEUE_CORE_H
 #define QUEUE_CORE_H
@@ -19,6 +19,7 @@
 #include "lib/util/heap.h"
 #include "lib/util/list.h"
 #include "queue/gated.h"
+#include "queue/imported.h"
 #include "queue/pace.h"
 #include "queue/pause.h"
 #include "queue/schedule.h"
@@ -42,6 +43,7 @@ struct queue {
 	struct store_stats last;  /* what the store last counted */
 	unsigned         n_watchers; /* requests that want to hear of every outcome */
 	struct pauses    pauses;
+	struct imported  imported;
 	struct gated     gated;
 	struct paces     paces; /* of logins and networks that have limits */
 	int              dirfd; /* of the spool, for the store */
@@ -172,7 +174,8 @@ void requests_end(struct queue *q);
 
 /* ---- import.c ---- */
 
-void import_start(struct queue *q, int fd);
+/* `again`: mail that has come and gone is taken once more. */
+void import_start(struct queue *q, int fd, bool again);
 void imports_end(struct queue *q);
 
 #endif

@@ -288,7 +288,7 @@ is_wanted(const struct fsck *f, const char *name)
 static void
 check_name(struct fsck *f, bool big, const char *name)
 {
-	static const char *const ours[] = {"LOCK", "big", "paused", ".", ".."};
+	static const char *const ours[] = {"LOCK", "big", "paused", "imported", ".", ".."};
 	char                     path[300];
 	struct str               s = str_of(name);
 

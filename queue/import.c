@@ -5,10 +5,11 @@
  * When the row "ev=ready" has been read, the client sends "put ID ENVELOPE BODY\n" (the
  * id as people see it, two lengths), then the two texts, and goes on with the next; a last
  * line "end". Each message has a row of its own: id, and what became of it (enum result).
- * What is here already is left as it is. So that an import that was cut short can begin again
+ * What is here already is left as it is, and so is what has been here and gone (imported.c), unless that is asked for
+ * again: then it comes under an id of its own, the same each time until it has gone as well. So that an import that was cut short can begin again
  * from the front, nothing is delivered before its end: mail comes in on hold, with a reason that
- * only an import gives, and what has this reason is released together after the last line. Ids are
- * also remembered for a while after delivery, as those of reports are.
+ * only an import gives, and what has this reason is released together after the last line, when
+ * all of it is remembered on the disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include "lib/proc/control.h"
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
+#include "lib/util/time.h"
 #include "queue/core.h"
 #include "queue/queue.h"
 
@@ -34,12 +36,15 @@ enum {
 	POLL_MS = 10, /* until the store says whether it takes mail */
 	RETRY_MS = 100,
 	RETRIES = 20,
+	SAVE_MS = 5000, /* what an operator releases by hand meanwhile is remembered so soon */
+	WEEK_S = 7 * 24 * 3600,
+	AGAIN = 0x41, /* id_derive(): no kind of report */
 };
 
-enum result { KEPT, THERE, REFUSED, WRONG };
+enum result { KEPT, THERE, PAST, REFUSED, WRONG };
 
 static const char *const results[] = {
-	[KEPT] = "kept", [THERE] = "there", [REFUSED] = "refused", [WRONG] = "wrong"};
+	[KEPT] = "kept", [THERE] = "there", [PAST] = "past", [REFUSED] = "refused", [WRONG] = "wrong"};
 
 enum want { WANT_STORE, WANT_LINE, WANT_ENVELOPE, WANT_ANSWER, WANT_BODY, WANT_NOTHING };
 
@@ -52,6 +57,8 @@ struct import {
 	struct buf        in, out, envelope;
 	enum want         want;
 	uint64_t          id, env_n, left; /* of the message that is coming */
+	uint64_t          named; /* `id` in the archive */
+	unsigned          turn;  /* how often it has been here before */
 	uint64_t          size;
 	struct store_put *put;    /* NULL: its octets are thrown away */
 	int               spill;  /* a large body goes there; or -1 */
@@ -64,6 +71,8 @@ struct import {
 	uint64_t         *waiting; /* ids that wait for the end of the import */
 	size_t            n_waiting, cap;
 	bool              dead, ended;
+	bool              again;
+	bool              remembers; /* imported_open() was called */
 	struct deferred   step;
 };
 
@@ -71,6 +80,7 @@ struct lookup {
 	struct import      *import; /* NULL: it has ended meanwhile */
 	uint64_t            id;
 	bool                waits; /* from an import before this one */
+	bool                imported; /* the same, or held by its operator */
 	struct store_filter filter;
 	struct store_cursor cursor;
 };
@@ -111,6 +121,10 @@ destroy(struct import *m)
 	struct link  *k;
 
 	drop_put(m);
+	if (m->remembers) {
+		(void)!imported_save(&q->imported); /* else the next import finds them on hold */
+		imported_close(&q->imported);
+	}
 	if (m->lookup != NULL)
 		m->lookup->import = NULL;
 	if (m->release != NULL)
@@ -183,6 +197,17 @@ log_kept(const struct import *m, const struct flight *f)
 	buf_free(&id);
 }
 
+/* It is on the disk. */
+static void
+remember(struct import *m, uint64_t id)
+{
+	struct imported *p = &m->q->imported;
+
+	imported_add(p, id);
+	if (time_mono_ms() - p->saved_ms >= SAVE_MS)
+		(void)!imported_save(p);
+}
+
 static void
 land(struct flight *f, enum result result)
 {
@@ -193,6 +218,8 @@ land(struct flight *f, enum result result)
 		log_kept(m, f);
 	if (result == KEPT && f->waits)
 		add_waiting(m, f->id);
+	if (result == KEPT)
+		remember(m, f->id);
 	list_remove(&m->flying, &f->link);
 	m->n_flying--;
 	loop_defer(m->q->loop, &m->step);
@@ -212,7 +239,7 @@ seen(void *arg, const struct store_row *row)
 	if (f->import == NULL)
 		free(f);
 	else
-		land(f, here ? KEPT : THERE);
+		land(f, here ? KEPT : PAST);
 	return false;
 }
 
@@ -236,7 +263,7 @@ kept(void *arg, enum store_result result, const struct store_lease *leases, size
 		store_list(q->store, &f->filter, &f->cursor, seen, f);
 	} else {
 		/* Nothing to lease: the id had been here and is gone. */
-		land(f, n > 0 ? KEPT : THERE);
+		land(f, n > 0 ? KEPT : PAST);
 	}
 }
 
@@ -323,13 +350,17 @@ take_body(struct import *m)
 }
 
 static void
-begin_body(struct import *m, bool there)
+pass_over(struct import *m, enum result result)
 {
 	m->want = WANT_BODY;
-	m->result = there ? THERE : REFUSED;
+	m->result = result;
 	m->put = NULL;
-	if (there)
-		return;
+}
+
+static void
+begin_body(struct import *m)
+{
+	pass_over(m, REFUSED);
 	m->put = store_put(m->q->store, m->id, m->size > WIRE_INLINE_MAX ? &m->spill : NULL);
 	if (m->put == NULL || m->size <= WIRE_INLINE_MAX || m->spill >= 0)
 		return;
@@ -341,28 +372,50 @@ begin_body(struct import *m, bool there)
 	}
 }
 
+static void look_up(struct import *m);
+
+/* What is to become of the message, now that the store has said whether it is there. */
+static void
+choose(struct import *m, const struct lookup *l)
+{
+	if (l->waits)
+		add_waiting(m, l->id);
+	if (l->imported)
+		remember(m, l->id);
+	if (l->cursor.n > 0) {
+		pass_over(m, THERE);
+	} else if (!imported_has(&m->q->imported, l->id)) {
+		begin_body(m);
+	} else if (!m->again) {
+		pass_over(m, PAST);
+	} else {
+		m->id = id_derive(m->named, ++m->turn, AGAIN);
+		look_up(m);
+		return;
+	}
+	loop_defer(m->q->loop, &m->step);
+}
+
 static bool
 looked(void *arg, const struct store_row *row)
 {
 	struct lookup *l = arg;
-	struct import *m = l->import;
-	bool           there = l->cursor.n > 0;
 
-	for (size_t i = 0; row != NULL && i < row->n_parts; i++)
-		if (row->parts[i].status == STATUS_HELD &&
-		    str_eq(row->parts[i].why, STR(QUEUE_IMPORTING)))
-			l->waits = true;
+	for (size_t i = 0; row != NULL && i < row->n_parts; i++) {
+		const struct store_row_part *p = &row->parts[i];
+		bool held = p->status == STATUS_HELD;
+
+		l->waits = l->waits || (held && str_eq(p->why, STR(QUEUE_IMPORTING)));
+		l->imported = l->imported || l->waits || (held && str_eq(p->why, STR(QUEUE_IMPORT_HOLD)));
+	}
 	if (row != NULL)
 		return false;
-	if (m != NULL && l->waits)
-		add_waiting(m, l->id);
+	if (l->import != NULL) {
+		l->import->lookup = NULL;
+		choose(l->import, l);
+	}
 	store_cursor_free(&l->cursor);
 	free(l);
-	if (m == NULL)
-		return false;
-	m->lookup = NULL;
-	begin_body(m, there);
-	loop_defer(m->q->loop, &m->step);
 	return false;
 }
 
@@ -393,7 +446,8 @@ take_envelope(struct import *m)
 		return;
 	}
 	envelope_free(&e);
-	m->tries = 0;
+	m->tries = m->turn = 0;
+	m->named = m->id;
 	look_up(m);
 }
 
@@ -445,6 +499,10 @@ release(struct import *m)
 {
 	struct release *l;
 
+	if (!imported_save(&m->q->imported)) {
+		end(m, 75, "what was imported could not be written into the spool's file `imported`: it stays on hold");
+		return;
+	}
 	if (m->n_waiting == 0) {
 		end(m, 0, "");
 		return;
@@ -546,6 +604,15 @@ on_socket(void *arg, unsigned what)
 	step(m);
 }
 
+/* Since when imports are remembered: what came then has been tried until it expired. */
+static int64_t
+since_s(const struct queue *q)
+{
+	if (q->config == NULL)
+		return 0; /* offline: the next time */
+	return time_wall_ms() / 1000 - q->config->expire_ms / 1000 - WEEK_S;
+}
+
 static void
 begin(void *arg)
 {
@@ -563,7 +630,10 @@ begin(void *arg)
 		end(m, 75, "there are imports enough under way");
 	} else if (m->q->state != STORE_OPEN) {
 		end(m, 75, m->q->state_why);
+	} else if (!imported_open(&m->q->imported, m->q->dirfd, since_s(m->q))) {
+		end(m, 75, "the spool's file `imported` cannot be used, so copies might be sent: see that it can be read and written");
 	} else {
+		m->remembers = true;
 		control_cell(&m->out, "ev", STR("ready"));
 		control_row_end(&m->out);
 		m->want = WANT_LINE;
@@ -572,13 +642,14 @@ begin(void *arg)
 }
 
 void
-import_start(struct queue *q, int fd)
+import_start(struct queue *q, int fd, bool again)
 {
 	struct import *m = mem_zero(sizeof *m);
 
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	m->q = q;
 	m->fd = fd;
+	m->again = again;
 	m->spill = -1;
 	m->in = BUF(IN_BYTES);
 	m->out = BUF(OUT_BYTES);

@@ -18,6 +18,8 @@ int queue_offline(int dirfd, const char *request, int fd);
 
 /* The reason of a hold that ends with the import (queue/import.c). */
 #define QUEUE_IMPORTING "its import has not finished: run `postern queue import` again"
+/* That of a hold that does not. */
+#define QUEUE_IMPORT_HOLD "imported with --hold"
 
 /*
  * For `postern queue fsck`: read all files of the spool and tell what is in them. Nothing is changed;

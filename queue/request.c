@@ -762,9 +762,10 @@ request_start(struct queue *q, struct str line, int fd)
 {
 	struct request *r;
 	int             flags = fcntl(fd, F_GETFL);
+	bool            again = str_eq(str_trim(line), STR("queue put again"));
 
-	if (str_eq(str_trim(line), STR("queue put")) && q->store != NULL && !q->closing) {
-		import_start(q, fd);
+	if ((again || str_eq(str_trim(line), STR("queue put"))) && q->store != NULL && !q->closing) {
+		import_start(q, fd, again);
 		return;
 	}
 	r = mem_zero(sizeof *r);

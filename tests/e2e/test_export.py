@@ -4,9 +4,11 @@
 import glob
 import io
 import os
+import random
 import re
 import subprocess
 import tarfile
+import time
 
 from house import BIN, Postern, until
 from receiver import Receiver
@@ -76,7 +78,7 @@ def test_export_and_import():
         other = second(w)
         try:
             assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 3}
-            assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 0, "had been here": 3}
+            assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 0, "in the queue already": 3}
             assert [r["state"] for r in other.queue("--status", "held")] == ["held"]
             other.start()
             w.receivers["127.0.0.2"].wait(2)
@@ -119,7 +121,7 @@ def test_import_into_a_running_daemon():
             r = other.run("queue", "import", "--hold", cut)
             assert r.returncode == 1 and "1 message imported" in r.stdout and "ends" in r.stderr, r
             r = other.run("queue", "import", "--hold", tar, check=0)
-            assert numbers(r.stdout) == {"messages imported": 2, "had been here": 1}, r
+            assert numbers(r.stdout) == {"messages imported": 2, "in the queue already": 1}, r
             assert sorted(r["id"] for r in other.queue("--status", "held")) == sorted(n[:-4] for n, _ in files)
             assert len(other.events("imported")) == 3
             w.receivers = {h: Receiver(h, w.port) for h in ("127.0.0.2", "127.0.0.3")}
@@ -128,7 +130,7 @@ def test_import_into_a_running_daemon():
             w.receivers["127.0.0.3"].wait(1)
             until(lambda: other.queue() == [], what="empty queue")
             piped = subprocess.run([BIN, "queue", "import", "-", "-c", other.conf], input=whole, capture_output=True, env=other.env)
-            assert piped.returncode == 0 and b"0 messages imported, 3 had been here" in piped.stdout, piped
+            assert piped.returncode == 0 and b"0 messages imported, 3 already imported" in piped.stdout, piped
         finally:
             other.close()
 
@@ -159,13 +161,108 @@ def test_interrupted_import():
             other.stop()
             other.start()
             assert not w.receivers["127.0.0.2"].messages
-            assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 2, "had been here": 1}
+            assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 2, "in the queue already": 1}
             w.receivers["127.0.0.2"].wait(3)
             w.receivers["127.0.0.3"].wait(1)
             until(lambda: other.queue() == [], what="empty queue")
             assert [len(r.messages) for r in w.receivers.values()] == [3, 1]
             for s in sent:
                 assert_unchanged(s, next(m.data for m in w.receivers["127.0.0.2"].messages if m.data.endswith(s)))
+        finally:
+            other.close()
+
+
+def forget(p):
+    """What the store itself remembers of mail that is gone goes with the segments it was in."""
+    p.stop()
+    for path in glob.glob(p.dir + "/spool/*.seg") + glob.glob(p.dir + "/spool/*.hint"):
+        os.unlink(path)
+    p.start()
+
+
+def test_repeated_import():
+    """an archive that is imported again after its mail was delivered, or deleted, sends nothing twice; --again does, and may be cut short, too"""
+    with world(zones=ZONES, config="retry 1h") as w:
+        sent, held = fill(w)
+        tar = w.postern.dir + "/queue.tar"
+        w.postern.run("queue", "export", tar, check=0)
+        os.chmod(tar, 0o400)
+        w.postern.stop()
+        w.receivers = {h: Receiver(h, w.port) for h in ("127.0.0.2", "127.0.0.3")}
+        other = second(w)
+
+        def counts():
+            return [len(r.messages) for r in w.receivers.values()]
+        try:
+            other.start()
+            assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 3}
+            w.receivers["127.0.0.2"].wait(2)
+            until(lambda: [r["id"] for r in other.queue()] == [held], what="the held one is left")
+            other.run("queue", "delete", held, check=0)
+            until(lambda: other.queue() == [], what="empty queue")
+            forget(other)
+            r = other.run("queue", "import", tar, check=0)
+            assert numbers(r.stdout) == {"messages imported": 0, "already imported": 3} and "--again" in r.stderr, r
+            assert '"past":3' in other.run("queue", "import", tar, "--json", check=0).stdout
+            other.stop()
+            assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 0, "already imported": 3}
+            assert other.run("queue", "fsck", check=0)
+            other.start()
+            assert other.queue() == [] and counts() == [2, 1]
+            # What is cut short waits; the same command brings the rest, under the same new ids.
+            other.run("pause", check=0)
+            whole, cut = open(tar, "rb").read(), other.dir + "/cut.tar"
+            with open(cut, "wb") as f:
+                f.write(whole[:512 + (len(next(iter(archive(tar).values()))) + 511) // 512 * 512 + 600])
+            r = other.run("queue", "import", "--again", "--hold", cut)
+            assert r.returncode == 1 and "1 message imported" in r.stdout, r
+            other.kill()
+            other.start()
+            assert numbers(other.run("queue", "import", "--again", tar, check=0).stdout) == {"messages imported": 2, "in the queue already": 1}
+            ids = [r["id"] for r in other.queue()]
+            assert len(set(ids)) == 3 and not set(ids) & {name[:-4] for name in archive(tar)}, ids
+            other.run("queue", "release", "--all", check=0)
+            other.run("resume", check=0)
+            until(lambda: other.queue() == [], what="empty queue")
+            assert counts() == [5, 2]
+            forget(other)
+            assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 0, "already imported": 3}
+            assert numbers(other.run("queue", "import", "--again", "--hold", tar, check=0).stdout) == {"messages imported": 3}
+            assert not set(ids) & {r["id"] for r in other.queue()}
+        finally:
+            other.close()
+
+
+def test_import_through_kills():
+    """kill -9 of the daemon at random moments of an import, and the same command again: each message is there once, and is delivered once"""
+    with world(zones=ZONES, config="retry 1h") as w:
+        w.postern.run("pause", check=0)
+        subjects = [f"number {i}" for i in range(60)]
+        for subject in subjects:
+            w.postern.send(SENDER, ["b@a.example"], letter(subject=subject, body="x" * 70 + "\r\n" + ("y" * 70 + "\r\n") * 500))
+        tar = w.postern.dir + "/queue.tar"
+        w.postern.run("queue", "export", tar, check=0)
+        w.postern.stop()
+        receiver = Receiver("127.0.0.2", w.port)
+        w.receivers = {"127.0.0.2": receiver}
+        other = second(w)
+        try:
+            other.start()
+            other.run("pause", check=0)  # a death in the middle of a delivery makes copies by itself
+            for _ in range(6):
+                client = subprocess.Popen([BIN, "queue", "import", tar, "-c", other.conf], env=other.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(random.random() * 0.3)
+                other.kill()
+                client.wait(60)
+                other.start()
+            until(lambda: other.run("queue", "import", tar).returncode == 0, what="a whole import")
+            assert len(other.queue()) == len(subjects)
+            other.run("resume", check=0)
+            receiver.wait(len(subjects))
+            until(lambda: other.queue() == [], what="empty queue")
+            forget(other)
+            assert numbers(other.run("queue", "import", tar, check=0).stdout) == {"messages imported": 0, "already imported": len(subjects)}
+            assert sorted(re.search(rb"Subject: (number \d+)", m.data)[1].decode() for m in receiver.messages) == sorted(subjects)
         finally:
             other.close()
 
