@@ -14,7 +14,6 @@
 #include "lib/mail/ids.h"
 #include "lib/proc/config.h"
 #include "lib/util/time.h"
-#include "smtpd/signing.h"
 
 enum {
 	WHY_MAX = 4096,
@@ -223,7 +222,7 @@ trial_run(struct trial *t, struct cmd *c, const char *path, const char *from)
 		code = cmd_usage(c, "--from takes an address");
 	} else {
 		read_message(t);
-		t->signs = signing_find(t->config, t->message->fix.header_from);
+		t->signs = config_find_dkim(t->config, t->message->fix.header_from);
 		if (t->signs == NULL)
 			tell_keyless(t);
 		else if (t->reply.code == 250)

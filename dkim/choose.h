@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * choose - which domain signs a message: a pure function of From: and configuration.
- *
- * The domain of From: itself, or else the nearest parent that has keys: its
- * signature is aligned for DMARC in the relaxed way (RFC 7489 section 3.1.1).
+ * choose - which domain signs a message, and why none does: a pure function of From: and configuration.
  */
 #ifndef DKIM_CHOOSE_H
 #define DKIM_CHOOSE_H

@@ -74,7 +74,7 @@ count_from(struct str names)
 	return n;
 }
 
-/* The same rule as dkim_choose(). */
+/* The same rule as config_find_dkim(). */
 static const char *
 check_author(const struct warrant *w, struct str value)
 {

@@ -7,7 +7,6 @@
 #include "lib/proc/config.h"
 #include "smtpd/data.h"
 #include "smtpd/refold.h"
-#include "smtpd/signing.h"
 
 enum {
 	MSGID_MAX = 998,
@@ -597,7 +596,7 @@ fill_facts(struct work *w, struct str head)
 	facts->says_utf8 = f->says_utf8;
 	facts->says_eightbit = f->says_eightbit;
 	facts->signs = c->dkim_sign;
-	facts->has_key = signing_find(c, facts->author) != NULL;
+	facts->has_key = config_find_dkim(c, facts->author) != NULL;
 	facts->aligned = f->sender.n == 0 || facts->author.n == 0;
 	if (facts->aligned || at < 0)
 		return;

@@ -13,7 +13,6 @@
 #include "lib/proc/wire.h"
 #include "lib/util/mem.h"
 #include "smtpd/recode.h"
-#include "smtpd/signing.h"
 
 enum {
 	SPARE_MAX = 32,
@@ -183,7 +182,7 @@ end_head(struct message *m, struct str head, struct str rest)
 		refuse(m, m->fix.why, r);
 		return;
 	}
-	dkim = signing_find(config, m->fix.header_from);
+	dkim = config_find_dkim(config, m->fix.header_from);
 	m->canon = dkim != NULL && dkim->simple_body ? CANON_SIMPLE : CANON_RELAXED;
 	bodyhash_restart(m->hash, m->canon);
 	take_body(m, m->fix.rest);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * signing - which keys will sign a message: what the log line says and how the body is hashed.
+ * signing - which keys will sign a message, as the line `accept` of the log says it.
  *
- * Only the choice of the block is made here; delivery signs. Both go by the
- * author's domain: the block of that name, else of its nearest parent.
+ * Delivery signs; both go by config_find_dkim().
  */
 #ifndef SMTPD_SIGNING_H
 #define SMTPD_SIGNING_H
@@ -11,10 +10,6 @@
 #include "lib/util/buf.h"
 
 struct config;
-struct dkim_conf;
-
-/* NULL: nothing signs for this canonical domain. */
-const struct dkim_conf *signing_find(const struct config *c, struct str domain);
 
 /*
  * "example.com/2026a,2026b", or "none" and the reason in `why` (a literal in the words of

@@ -177,6 +177,25 @@ config_is_capture(const struct config *c)
 	return c->domains.n == 0;
 }
 
+/* The domain without its first label; empty if there was but one, or if it is a literal. */
+static struct str
+parent(struct str domain)
+{
+	ptrdiff_t dot = str_starts(domain, STR("[")) ? -1 : str_find(domain, '.');
+
+	return dot < 0 ? STR_NONE : str_skip(domain, (size_t)dot + 1);
+}
+
+const struct dkim_conf *
+config_find_dkim(const struct config *c, struct str domain)
+{
+	for (; c->dkim_sign && domain.n > 0; domain = parent(domain))
+		for (size_t i = 0; i < c->n_dkim; i++)
+			if (c->dkim[i].n_keys > 0 && str_eq(c->dkim[i].domain, domain))
+				return &c->dkim[i];
+	return NULL;
+}
+
 const char *
 config_directive(size_t i)
 {

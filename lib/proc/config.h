@@ -178,6 +178,13 @@ bool config_is_capture(const struct config *c); /* no domains: hold everything *
 bool config_has_logins(const struct config *c); /* somebody could log in: auth is needed */
 
 /*
+ * Whose keys sign mail of an author in this canonical domain: that of the domain itself, or else of its
+ * nearest parent that has some (aligned for DMARC in the relaxed way, RFC 7489 section 3.1.1). NULL: nobody's,
+ * or `dkim-sign off`. Lives as long as `c`.
+ */
+const struct dkim_conf *config_find_dkim(const struct config *c, struct str domain);
+
+/*
  * Read file (NULL: /etc/postern/postern.conf if it is there, otherwise none), environment and
  * defaults. NULL if there is any error; errors and warnings are all in
  * `report`, ready to print: file:line:column, the line, a caret, the cause and a suggestion.
