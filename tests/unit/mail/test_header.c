@@ -1,13 +1,14 @@
-/* SPDX-License-Identifier: ISC */#include <setjmp.h>
+/* SPDX-License-Identifier: ISC */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/mail/header.h"
-#include "lib/util/time.h"
 
 static void
 messages_are_split(void **state)
@@ -208,11 +209,11 @@ null_address_is_shown(void **state)
 	assert_false(bad);
 }
 
-/* Time of one walk over `n` octets made of `unit`. */
-static int64_t
-walk_us(struct buf *b, size_t n, struct str unit)
+/* Processor time of one walk over `n` octets made of `unit`: of a machine that has much to do it says nothing. */
+static double
+walk_s(struct buf *b, size_t n, struct str unit)
 {
-	int64_t        start;
+	clock_t        start;
 	struct address a;
 	struct field   f;
 	struct str     rest;
@@ -221,12 +222,12 @@ walk_us(struct buf *b, size_t n, struct str unit)
 	buf_clear(b);
 	while (b->n < n)
 		buf_add(b, unit);
-	start = time_mono_us();
+	start = clock();
 	for (rest = buf_str(b); header_next(&rest, &f, &bad);)
 		continue;
 	for (rest = buf_str(b); header_mailbox(&rest, &a, &bad);)
 		continue;
-	return time_mono_us() - start + 1;
+	return (double)(clock() - start) / CLOCKS_PER_SEC;
 }
 
 static void
@@ -241,7 +242,7 @@ walking_is_linear(void **state)
 	(void)state;
 	/* A quadratic walk over a megabyte would take minutes. */
 	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		assert_true(walk_us(&b, 1 << 20, str_of(units[i])) < 2000000);
+		assert_true(walk_s(&b, 1 << 20, str_of(units[i])) < 10);
 	buf_free(&b);
 }
 
