@@ -17,7 +17,7 @@ enum {
 	FIRST_PAUSE_MS = 1000, /* doubled with each failure */
 	PAUSE_DOUBLINGS = 5,
 	BINDING_OCTETS = 32,
-	LOGIN_MAX = 255,
+	LOGIN_MAX = 256, /* as many octets as the users file takes (auth/users.h) */
 };
 
 /* One AUTH command. */
