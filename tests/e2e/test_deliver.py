@@ -402,7 +402,8 @@ def test_first_success_releases_the_lane():
         one = w.postern.wait_event("deferred")[0]["id"]  # the others wait behind it: one probe a lane
         receiver = Receiver("127.0.0.2", w.port)
         w.receivers["127.0.0.2"] = receiver
-        w.postern.run("queue", "retry", one, check=0)
+        # On a slow machine one that had not been tried yet has been the first success, and this one is gone with the others.
+        assert w.postern.run("queue", "retry", one).returncode in (0, 3)
         receiver.wait(5)
 
 
