@@ -223,7 +223,10 @@ pwritev(int fd, const struct iovec *iov, int n, off_t at)
 	return -1;
 }
 
-/* Stays open, so that its inode's number is given to no other. Only the commit thread syncs files. */
+/*
+ * Stays open, so that its inode's number is given to no other. Two threads sync files: so the next one takes its place
+ * in one step, or what the other thread opens meanwhile would get its number and be taken for it.
+ */
 static int unsynced = -1;
 
 static int
@@ -237,8 +240,9 @@ sync_fails(enum call call, int fd)
 	if (!fails(call))
 		return 0;
 	if (unsynced >= 0)
-		close(unsynced);
-	unsynced = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		(void)dup3(fd, unsynced, O_CLOEXEC);
+	else
+		unsynced = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	errno = (int)state->error;
 	return 1;
 }
