@@ -321,8 +321,10 @@ files_are_included_and_variables_put_in(void **state)
 	                 "include \"conf.d/*.conf\" \"none.d/*.conf\"\n"
 	                 "domains ${TEST_DOMAINS} ${TEST_EMPTY} five${TEST_EMPTY}.example # \"\n"
 	                 "user \"bob\" {\n\tfrom a@a.example # first\n }\n", &report);
-	if (c == NULL)
+	if (c == NULL) {
 		fail_msg("%s", buf_z(&report));
+		return;
+	}
 	assert_string_equal(c->hostname.p, "mail.example.com");
 	assert_string_equal(fixture_value(c, "domains"),
 	                    "one.example two.example three.example four.example five.example");
@@ -349,8 +351,10 @@ keys_of_the_state_folder_sign_by_default(void **state)
 	fixture_copy("ed25519.pkcs8.pem", "state/dkim/a.example/2026b.pem", 0600);
 	fixture_copy("rsa2048.pkcs8.pem", "state/dkim/b.example/x.pem", 0600);
 	c = fixture_load("hostname m.example\ndomains a.example *.a.example\ndkim b.example { key s ed.pem }\n", &report);
-	if (c == NULL || report.n > 0)
+	if (c == NULL || report.n > 0) {
 		fail_msg("%s", buf_z(&report));
+		return;
+	}
 	assert_int_equal(c->n_dkim, 2); /* the file's word counts for b.example, c.example has none */
 	assert_string_equal(c->dkim[0].domain.p, "b.example");
 	assert_int_equal(c->dkim[0].n_keys, 1);
@@ -435,8 +439,10 @@ changed_files_make_a_new_configuration(void **state)
 	        &report);
 
 	(void)state;
-	if (c == NULL)
+	if (c == NULL) {
 		fail_msg("%s", buf_z(&report));
+		return;
+	}
 	assert_null(config_refresh(c, &report));
 	fixture_write("c.conf", "log json\n", 0600); /* only a reload reads this */
 	assert_null(config_refresh(c, &report));
