@@ -37,20 +37,20 @@ put_origin(struct buf *out, const struct origin *o)
 }
 
 static void
-render(struct view *v, struct buf *out)
+render(struct view v, struct buf *out)
 {
 	for (const struct row *r = conf_rows; r->name != NULL; r++) {
-		for (size_t i = 0; sees(r, v->role); i++) {
+		for (size_t i = 0; sees(r, v.role); i++) {
 			struct buf line = SECRET(WIRE_CONFIG_MAX);
 			bool       more;
 
-			v->out = &line;
-			v->origin = v->full->origins[r - conf_rows];
+			v.out = &line;
+			v.origin = v.full->origins[r - conf_rows];
 			buf_addz(&line, r->name);
-			more = r->kind->format(v, r, &v->full->c, i);
+			more = r->kind->format(&v, r, &v.full->c, i);
 			buf_addc(&line, '\n');
 			if (more) {
-				put_origin(out, &v->origin);
+				put_origin(out, &v.origin);
 				buf_add(out, buf_str(&line));
 			}
 			buf_free(&line);
@@ -65,7 +65,7 @@ config_render(const struct config *c, enum role_id role, struct buf *out)
 {
 	struct view v = {.full = full_of(c), .role = role};
 
-	render(&v, out);
+	render(v, out);
 }
 
 void
@@ -73,7 +73,7 @@ config_render_keyd(const struct config *c, struct buf *out, key_file_fn *told, v
 {
 	struct view v = {.full = full_of(c), .role = ROLE_KEYD, .told = told, .told_arg = arg};
 
-	render(&v, out);
+	render(v, out);
 }
 
 /* Every directive gets the origin of the "@" line before it. */
