@@ -430,15 +430,16 @@ gone(void *arg, const char *why)
 	leave(s);
 }
 
+/* Nothing before there is something to say: smtpd takes no connections until then. */
 static void
 say_state(struct source *s)
 {
 	const struct queue *q = s->in->q;
 	struct wire_intake  m = {.state = INTAKE_OPEN, .why = str_of(q->state_why)};
 
-	if (s->channel == NULL)
+	if (s->channel == NULL || !(q->ready || q->closing))
 		return;
-	if (!q->ready || q->closing || q->state == STORE_BROKEN)
+	if (q->closing || q->state == STORE_BROKEN)
 		m.state = INTAKE_BROKEN;
 	else if (q->state == STORE_NO_ROOM)
 		m.state = INTAKE_FULL;

@@ -23,6 +23,9 @@ struct handover {
 	struct timer   *timer;
 	uint8_t         state;
 	struct buf      why;
+	bool            heard; /* the queue has said its state, at least once */
+	void (*on_word)(void *arg);
+	void           *on_word_arg;
 };
 
 static struct handover_job *
@@ -155,6 +158,16 @@ on_stored(struct handover *h, const struct wire_stored *m)
 }
 
 static void
+tell_word(struct handover *h)
+{
+	void (*fn)(void *arg) = h->on_word;
+
+	h->on_word = NULL;
+	if (fn != NULL)
+		fn(h->on_word_arg);
+}
+
+static void
 on_message(void *arg, enum wire_id id, const void *msg, int fd)
 {
 	struct handover *h = arg;
@@ -170,6 +183,8 @@ on_message(void *arg, enum wire_id id, const void *msg, int fd)
 		h->state = m->state;
 		buf_clear(&h->why);
 		buf_add(&h->why, str_sub(m->why, 0, WHY_MAX));
+		h->heard = true;
+		tell_word(h);
 	}
 	if (fd >= 0)
 		close(fd);
@@ -241,6 +256,15 @@ void
 handover_on_lost(struct handover *h, void (*fn)(enum role_id who, unsigned index))
 {
 	h->lost = fn;
+}
+
+void
+handover_on_word(struct handover *h, void (*fn)(void *arg), void *arg)
+{
+	h->on_word = fn;
+	h->on_word_arg = arg;
+	if (h->heard)
+		tell_word(h);
 }
 
 bool

@@ -47,6 +47,9 @@ void handover_attach(struct handover *h, int fd);
 /* Who is to hear that the channel has ended. */
 void handover_on_lost(struct handover *h, void (*fn)(enum role_id who, unsigned index));
 
+/* `fn` runs once, when the queue first says how it is; at once if it has. Only one may wait. */
+void handover_on_word(struct handover *h, void (*fn)(void *arg), void *arg);
+
 /*
  * May mail be taken now? False with what to answer to MAIL; its text is valid until the loop
  * turns.

@@ -19,6 +19,7 @@
 
 enum {
 	PORTS_MAX = 256,
+	WORD_MS = 10 * 1000, /* of the queue; from then on clients hear that it is missing */
 	SENDERS_ROWS_MAX = 8 * 1024, /* the supervisor compares each row with each */
 };
 
@@ -37,6 +38,7 @@ struct smtpd {
 	struct balancers balancers;
 	struct port     *ports;
 	size_t           n_ports;
+	struct timer    *word; /* until then we wait for the queue to say how it is */
 	struct timer    *rest; /* others take what comes meanwhile */
 	bool             going, draining;
 };
@@ -76,6 +78,20 @@ rested(void *arg)
 }
 
 static void
+on_word(void *arg)
+{
+	struct smtpd *d = arg;
+
+	timer_clear(d->word);
+	if (d->going || d->draining)
+		return;
+	d->going = true;
+	turns_count(&d->server.turns, d->server.sessions.n);
+	each_port(d, listener_resume);
+	role_ready(d->role);
+}
+
+static void
 rest(struct smtpd *d)
 {
 	turns_rest(&d->server.turns, true);
@@ -109,6 +125,7 @@ start(void *self, struct role *r, struct buf *why UNUSED)
 	logins_on_lost(d->server.logins, role_lost);
 	keyholder_on_lost(&d->server.keyholder, role_lost);
 	balancers_init(&d->balancers, role_loop(r));
+	d->word = timer_create_on(role_loop(r), on_word, d);
 	d->rest = timer_create_on(role_loop(r), rested, d);
 	d->balancers.through = on_through;
 	d->balancers.arg = d;
@@ -191,15 +208,14 @@ meet(void *self, enum role_id who, unsigned index, int fd)
 		close(fd);
 }
 
+/* Mail is refused as long as the queue reads its spool: clients had better wait for their greeting. */
 static void
 go(void *self)
 {
 	struct smtpd *d = self;
 
-	d->going = true;
-	turns_count(&d->server.turns, d->server.sessions.n);
-	each_port(d, listener_resume);
-	role_ready(d->role);
+	timer_set(d->word, WORD_MS);
+	handover_on_word(d->server.handover, on_word, d);
 }
 
 /* Without it each process counts for itself. */
@@ -278,6 +294,7 @@ end(struct smtpd *d)
 		close_port(&d->ports[i]);
 	free(d->ports);
 	timer_destroy(d->rest);
+	timer_destroy(d->word);
 	balancers_free(&d->balancers);
 	server_free(&d->server);
 }

@@ -61,6 +61,38 @@ def assert_all_arrive(w, acknowledged):
     return len(subjects) - len(set(subjects))
 
 
+def greeting_within(connection, seconds):
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(100)
+    except TimeoutError:
+        return None
+
+
+def test_new_smtpd_waits_for_the_word_of_the_queue():
+    """who comes before the queue has said how it is waits for his greeting, and is not refused"""
+    p = Postern("hostname mail.sender.example\ndomains sender.example\ndkim-sign off\ndnssec off\nsmtpd-processes 1\n")
+    queue = None
+    try:
+        p.start()
+        queue, smtpd = p.role_pids("queue")[0], p.role_pids("smtpd")[0]
+        os.kill(queue, signal.SIGSTOP)
+        os.kill(smtpd, signal.SIGKILL)
+        until(lambda: p.role_pids("smtpd") not in ([], [smtpd]), "a new smtpd")
+        with socket.create_connection(("127.0.0.1", p.port)) as early:
+            assert greeting_within(early, 1) is None
+            os.kill(queue, signal.SIGCONT)
+            assert greeting_within(early, PATIENCE_S).startswith(b"220 ")
+            early.sendall(b"HELO me\r\n")
+            assert early.recv(4096).startswith(b"250 ")
+            early.sendall(b"MAIL FROM:<app@sender.example>\r\n")
+            assert early.recv(4096).startswith(b"250 ")
+    finally:
+        if queue is not None:
+            os.kill(queue, signal.SIGCONT)
+        p.close()
+
+
 def kill_role(role):
     with world(zones=ONE, receivers={"127.0.0.2": {}}, config="retry 1s 1s 2s\n" + LOGINS) as w:
         load = Load(w.postern)
