@@ -52,6 +52,7 @@ struct queue {
 	char             state_why[160];
 	struct timer    *drain_end;
 	struct timer    *reopen; /* set while the spool cannot be opened */
+	struct timer    *reread; /* set while the file of what is paused cannot be read */
 	struct list      settling, reports; /* outcomes that are being reported and written */
 	int64_t          drain_until_ms; /* monotonic */
 	uint64_t         n_delivered, n_deferred, n_bounced, n_expired, n_accepted;

@@ -50,7 +50,9 @@ pauses_has(const struct pauses *p, struct str lane)
 static void
 pause_all(struct pauses *p, int error)
 {
-	log_error(ev("pauses-unreadable"), kv("why", strerror(error)));
+	if (!p->unknown)
+		log_error(ev("pauses-unreadable"), kv("why", strerror(error)));
+	p->unknown = true;
 	buf_clear(&p->lanes);
 	buf_addz(&p->lanes, "\n*\n");
 }
@@ -66,19 +68,28 @@ read_lanes(struct pauses *p, int fd)
 	return n < 0 ? errno : p->lanes.over ? EFBIG : 0;
 }
 
-void
+bool
 pauses_load(struct pauses *p)
 {
-	int fd = openat(p->dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	int error = fd < 0 ? errno : read_lanes(p, fd);
+	int  fd, error;
+	bool ok;
 
+	buf_clear(&p->lanes);
+	buf_addc(&p->lanes, '\n');
+	fd = openat(p->dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	error = fd < 0 ? errno : read_lanes(p, fd);
 	if (fd >= 0)
 		close(fd);
-	if (error != 0 && error != ENOENT)
+	ok = error == 0 || error == ENOENT;
+	if (!ok)
 		pause_all(p, error);
+	else if (p->unknown)
+		log_info(ev("pauses-readable"));
+	p->unknown = !ok;
 	if (p->lanes.p[p->lanes.n - 1] != '\n')
 		buf_addc(&p->lanes, '\n');
 	p->all = find(p, STR("*")) >= 0;
+	return ok;
 }
 
 static bool
@@ -113,12 +124,16 @@ pauses_set(struct pauses *p, struct str lane, bool paused, bool *saved)
 {
 	struct str name = lane.n == 0 ? STR("*") : lane;
 	ptrdiff_t  at = find(p, name);
+	bool       anew = p->unknown;
 
 	*saved = true;
+	p->unknown = false;
 	if (paused == (at >= 0)) {
 		/* To resume all means to resume each as well. */
-		if (paused || lane.n > 0 || p->lanes.n <= 1)
+		if (paused || lane.n > 0 || p->lanes.n <= 1) {
+			*saved = !anew || save(p);
 			return false;
+		}
 	}
 	if (paused) {
 		buf_add(&p->lanes, name);

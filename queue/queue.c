@@ -172,7 +172,7 @@ open_store(struct queue *q, bool read_only, struct buf *why)
 		return false;
 	paces_init(&q->paces);
 	pauses_init(&q->pauses, q->dirfd);
-	pauses_load(&q->pauses);
+	(void)pauses_load(&q->pauses);
 	return true;
 }
 
@@ -195,6 +195,19 @@ be_broken(struct queue *q, struct buf *why)
 	intake_state(q->intake);
 }
 
+static void
+reread_pauses(void *arg)
+{
+	struct queue *q = arg;
+
+	if (!q->pauses.unknown)
+		return;
+	if (pauses_load(&q->pauses))
+		dispatch_resumed(q->dispatch);
+	else
+		timer_set(q->reread, REOPEN_MS);
+}
+
 /* Without a spool there is nothing to be: the role says why and stays, refusing mail, and tries again. */
 static void
 try_open(void *arg)
@@ -207,6 +220,8 @@ try_open(void *arg)
 	if (!open_store(q, false, &why)) {
 		be_broken(q, &why);
 		timer_set(q->reopen, REOPEN_MS);
+	} else if (q->pauses.unknown) {
+		timer_set(q->reread, REOPEN_MS);
 	}
 	buf_free(&why);
 }
@@ -218,6 +233,7 @@ go(void *self)
 
 	q->going = true;
 	q->reopen = timer_create_on(q->loop, try_open, q);
+	q->reread = timer_create_on(q->loop, reread_pauses, q);
 	try_open(q);
 }
 
@@ -328,6 +344,7 @@ destroy(struct queue *q)
 	intake_destroy(q->intake);
 	timer_destroy(q->drain_end);
 	timer_destroy(q->reopen);
+	timer_destroy(q->reread);
 	if (q->dirfd >= 0)
 		close(q->dirfd);
 	gated_free(&q->gated);

@@ -461,7 +461,7 @@ what_is_paused_is_not_forgotten(void **state)
 			close(fd);
 		}
 		pauses_init(&p, dirfd);
-		pauses_load(&p);
+		assert_int_equal(pauses_load(&p), text == NULL || text[0] != '/');
 		print_message("# row %zu\n", i);
 		assert_int_equal(pauses_has(&p, STR("a.example")), paused_rows[i].a);
 		assert_int_equal(pauses_has(&p, STR("b.example")), paused_rows[i].b);
@@ -474,6 +474,53 @@ what_is_paused_is_not_forgotten(void **state)
 		close(dirfd);
 		assert_int_equal(rmdir(folder), 0);
 	}
+	log_hook(NULL);
+}
+
+static void
+make_paused(int dirfd, const char *text)
+{
+	int fd = openat(dirfd, "paused", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* It is asked for again, unless somebody has said meanwhile what rests. */
+static void
+what_could_not_be_read_is_read_again(void **state)
+{
+	char          folder[] = "/tmp/test_dispatch.XXXXXX";
+	struct pauses p;
+	bool          saved;
+	int           dirfd;
+
+	(void)state;
+	log_hook(quiet);
+	assert_non_null(mkdtemp(folder));
+	dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pauses_init(&p, dirfd);
+	assert_int_equal(mkdirat(dirfd, "paused", 0700), 0);
+	assert_false(pauses_load(&p));
+	assert_false(pauses_load(&p));
+	assert_true(p.unknown && pauses_has(&p, STR("b.example")));
+	assert_int_equal(unlinkat(dirfd, "paused", AT_REMOVEDIR), 0);
+	make_paused(dirfd, "a.example\n");
+	assert_true(pauses_load(&p));
+	assert_false(p.unknown || pauses_has(&p, STR("b.example")));
+	assert_true(pauses_has(&p, STR("a.example")));
+
+	assert_int_equal(unlinkat(dirfd, "paused", 0), 0);
+	assert_int_equal(mkdirat(dirfd, "paused", 0700), 0);
+	assert_false(pauses_load(&p));
+	assert_int_equal(unlinkat(dirfd, "paused", AT_REMOVEDIR), 0);
+	assert_false(pauses_set(&p, STR_NONE, true, &saved)); /* all rests anyway, and is to */
+	assert_true(saved && !p.unknown);
+	assert_true(pauses_load(&p) && pauses_has(&p, STR("b.example")));
+	pauses_free(&p);
+	assert_int_equal(unlinkat(dirfd, "paused", 0), 0);
+	close(dirfd);
+	assert_int_equal(rmdir(folder), 0);
 	log_hook(NULL);
 }
 
@@ -493,6 +540,7 @@ main(void)
 		CASE(a_lane_that_works_while_a_wait_is_written),
 		CASE(a_number_in_use_is_no_promise),
 		cmocka_unit_test(what_is_paused_is_not_forgotten),
+		cmocka_unit_test(what_could_not_be_read_is_read_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
