@@ -486,6 +486,12 @@ recovery_run(struct disk *d, struct buf *why)
 		segment_seal(&d->segments, g);
 		if (g->last_batch >= d->log.next_batch)
 			d->log.next_batch = g->last_batch + 1;
+		/*
+		 * Nobody knows the numbers of its batches. Were they given again, the next start would take what is in
+		 * it for a batch that failed and was written anew, and leave it out.
+		 */
+		if (g->unread)
+			d->log.next_batch += g->size / RECORD_HEAD;
 	}
 	free(data);
 	report_gone(d);

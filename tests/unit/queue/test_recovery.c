@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "lib/util/log.h"
 #include "lib/util/mem.h"
 #include "lib/util/time.h"
+#include "queue/record.h"
 #include "tests/unit/queue/store_rig.h"
 
 static unsigned n_damage, n_damaged, n_torn;
@@ -334,6 +336,45 @@ a_large_body_that_changed_is_held(void **state)
 			rig_turn(r, 1);
 		assert_int_equal(r->leases[0].size, 700 * 1024);
 	}
+}
+
+static bool blind;
+
+/* What has something in it cannot be read. */
+static ssize_t
+read_blindly(int fd, void *to, size_t n, off_t at)
+{
+	ssize_t got = io_real.read(fd, to, n, at);
+
+	for (ssize_t i = 0; blind && n > RECORD_HEAD && i < got; i++)
+		if (((const char *)to)[i] != 0) {
+			errno = EIO;
+			return -1;
+		}
+	return got;
+}
+
+/* Nobody knows the numbers of its batches meanwhile: those of new mail must not be the same. */
+static void
+what_could_not_be_read_for_once_is_there_the_next_time(void **state)
+{
+	struct rig *r = *state;
+	struct io   io = io_real;
+
+	io.read = read_blindly;
+	r->io = &io;
+	for (uint64_t id = 1; id <= 5; id++)
+		assert_int_equal(rig_put(r, id, "a.example", 100), STORE_OK);
+	rig_crash(r);
+	blind = true;
+	rig_open(r);
+	blind = false;
+	assert_int_equal(rig_messages(r), 0);
+	for (uint64_t id = 6; id <= 7; id++)
+		assert_int_equal(rig_put(r, id, "a.example", 100), STORE_OK);
+	rig_crash(r);
+	rig_open(r);
+	assert_int_equal(rig_messages(r), 7);
 }
 
 static void
@@ -721,6 +762,7 @@ main(void)
 		CASE(a_lost_header_does_not_keep_the_log),
 		CASE(a_missing_segment_does_not_keep_the_log),
 		CASE(a_damaged_body_stays_so_when_it_is_moved),
+		CASE(what_could_not_be_read_for_once_is_there_the_next_time),
 		CASE(damage_found_by_moving_stays),
 		CASE(a_large_body_that_changed_is_held),
 		CASE(a_flipped_body_behind_a_hint_is_found_when_read),
