@@ -463,6 +463,20 @@ report_gone(struct disk *d)
 		order_each(&d->index.msgs, mourn, d);
 }
 
+/*
+ * Nobody knows the numbers of the batches in what cannot be read. Were they given again, the next start would
+ * take them for batches that failed and were written anew, and leave them out. The microseconds since 1970 are
+ * more than any number that was counted up to, and more than they were the last time.
+ */
+static void
+pass_over_numbers(struct disk *d)
+{
+	uint64_t now = (uint64_t)time_wall_ms() * 1000;
+
+	if (d->log.next_batch < now)
+		d->log.next_batch = now;
+}
+
 bool
 recovery_run(struct disk *d, struct buf *why)
 {
@@ -486,12 +500,8 @@ recovery_run(struct disk *d, struct buf *why)
 		segment_seal(&d->segments, g);
 		if (g->last_batch >= d->log.next_batch)
 			d->log.next_batch = g->last_batch + 1;
-		/*
-		 * Nobody knows the numbers of its batches. Were they given again, the next start would take what is in
-		 * it for a batch that failed and was written anew, and leave it out.
-		 */
 		if (g->unread)
-			d->log.next_batch += g->size / RECORD_HEAD;
+			pass_over_numbers(d);
 	}
 	free(data);
 	report_gone(d);
