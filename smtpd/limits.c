@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -73,24 +74,44 @@ limits_free(struct limits *ls)
 	ls->map = ls->rows = NULL;
 }
 
-/* What our predecessor has left behind; rows that nobody ever used stay untouched, as they cost nothing so. */
+/* A piece of the table that has been used; the rest costs nothing as long as not even a row's end in it is touched. */
+struct piece {
+	size_t at, n;
+};
+
+static bool
+piece_has(struct piece p, size_t at)
+{
+	return at >= p.at && at < p.at + p.n;
+}
+
+static void
+empty_row(struct limits *ls, size_t i, struct piece p)
+{
+	struct limits_row *row = row_at(ls, i);
+	size_t             at = CELLS_OCTETS + i * ls->stride;
+
+	if (piece_has(p, at + offsetof(struct limits_row, connections) +
+	                         ls->column * sizeof row->connections[0]))
+		atomic_store(&row->connections[ls->column], 0);
+	if (piece_has(p, at) && atomic_load(&row->tag) == TAG_CHANGING + ls->column)
+		atomic_store(&row->tag, TAG_EMPTY);
+}
+
+/* What our predecessor has left behind. */
 static void
 empty_column(struct limits *ls, int fd)
 {
-	size_t n_rows = ls->buckets * LIMITS_WAYS, at = 0, n;
+	size_t       n_rows = ls->buckets * LIMITS_WAYS;
+	struct piece p = {0};
 
-	while ((n = shared_next(fd, &at, ls->mapped)) > 0) {
-		size_t end = at + n - CELLS_OCTETS; /* a piece is at least a page */
+	while ((p.n = shared_next(fd, &p.at, ls->mapped)) > 0) {
+		size_t first = p.at > 0 ? (p.at - CELLS_OCTETS) / ls->stride : 0;
+		size_t last = (p.at + p.n - CELLS_OCTETS) / ls->stride; /* at least a page */
 
-		for (size_t i = at > 0 ? (at - CELLS_OCTETS) / ls->stride : 0;
-		     i <= end / ls->stride && i < n_rows; i++) {
-			struct limits_row *row = row_at(ls, i);
-
-			atomic_store(&row->connections[ls->column], 0);
-			if (atomic_load(&row->tag) == TAG_CHANGING + ls->column)
-				atomic_store(&row->tag, TAG_EMPTY);
-		}
-		at += n;
+		for (size_t i = first; i <= last && i < n_rows; i++)
+			empty_row(ls, i, p);
+		p.at += p.n;
 	}
 }
 

@@ -54,6 +54,41 @@ close_pair(struct pair *p)
 	close(p->fd);
 }
 
+static size_t
+octets_in_use(int fd)
+{
+	size_t at = 0, n, sum = 0;
+
+	while ((n = shared_next(fd, &at, OCTETS)) > 0) {
+		sum += n;
+		at += n;
+	}
+	return sum;
+}
+
+/* 8 MiB of it are mapped: who comes must not touch what nobody has used. */
+static void
+a_table_costs_what_is_used_of_it(void **state)
+{
+	struct pair p;
+	size_t      before;
+
+	(void)state;
+	open_pair(&p);
+	atomic_store(limits_cells(&p.a), 1);
+	before = octets_in_use(p.fd);
+	assert_int_equal(before, sysconf(_SC_PAGESIZE));
+	for (int life = 0; life < 3; life++) {
+		struct limits next;
+
+		limits_init(&next);
+		assert_true(limits_share(&next, p.fd, 1, 2, KEY_SECRET));
+		limits_free(&next);
+	}
+	assert_int_equal(octets_in_use(p.fd), before);
+	close_pair(&p);
+}
+
 static void
 keys_are_told_apart(void **state)
 {
@@ -395,6 +430,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_are_told_apart),
+		cmocka_unit_test(a_table_costs_what_is_used_of_it),
 		cmocka_unit_test(connections_count_once_for_all_processes),
 		cmocka_unit_test(failures_and_messages_count_once_for_all_processes),
 		cmocka_unit_test(a_dead_process_is_forgotten_when_its_successor_comes),
