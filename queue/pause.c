@@ -52,7 +52,6 @@ pause_all(struct pauses *p, int error)
 {
 	if (!p->unknown)
 		log_error(ev("pauses-unreadable"), kv("why", strerror(error)));
-	p->unknown = true;
 	buf_clear(&p->lanes);
 	buf_addz(&p->lanes, "\n*\n");
 }
