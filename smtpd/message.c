@@ -77,7 +77,7 @@ message_create(struct messages *ms, const struct fixup *plan, uint64_t limit)
 	m->limit = limit;
 	m->taken = m->written = 0;
 	m->fd = -1;
-	m->in_body = m->eightbit = false;
+	m->in_body = m->eightbit = m->signs = false;
 	m->refusal = (struct reply){0};
 	m->why = NULL;
 	fixup_reset(&m->fix);
@@ -151,7 +151,8 @@ take_body(struct message *m, struct str piece)
 	if (piece.n == 0)
 		return;
 	m->eightbit = m->eightbit || data_has_eightbit(piece);
-	bodyhash_feed(m->hash, piece);
+	if (m->signs)
+		bodyhash_feed(m->hash, piece);
 	buf_add(&m->text, piece);
 	if (m->fd >= 0 && m->text.n >= WRITE_OCTETS)
 		write_out(m);
@@ -183,7 +184,8 @@ end_head(struct message *m, struct str head, struct str rest)
 		return;
 	}
 	dkim = config_find_dkim(config, m->fix.header_from);
-	m->canon = dkim != NULL && dkim->simple_body ? CANON_SIMPLE : CANON_RELAXED;
+	m->signs = dkim != NULL;
+	m->canon = m->signs && dkim->simple_body ? CANON_SIMPLE : CANON_RELAXED;
 	bodyhash_restart(m->hash, m->canon);
 	take_body(m, m->fix.rest);
 	if (rest.p == NULL)
@@ -412,6 +414,13 @@ message_finish(struct message *m)
 		return m->refusal;
 	m->fix.facts.fixed |= fixed;
 	return REPLY(250, 2, 0, 0, "ok");
+}
+
+void
+message_hash(struct message *m, struct buf *out)
+{
+	if (m->signs)
+		bodyhash_finish_text(m->hash, out);
 }
 
 bool

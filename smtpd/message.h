@@ -3,8 +3,8 @@
  * message - one message while it comes in.
  *
  * Takes octets from the client as DATA or BDAT deliver them, finds the end of
- * the header, repairs and checks that (fixup.h), and hashes the body as it
- * passes. What will be stored gathers in memory; above 192 KiB the
+ * the header, repairs and checks that (fixup.h), and hashes the body of what
+ * will be signed as it passes. What will be stored gathers in memory; above 192 KiB the
  * owner asks the queue for a descriptor and gives it to message_spill(), and
  * from then on memory holds a small part only. What is wrong with the message
  * is remembered and answered at its end: a client reads no reply before.
@@ -35,6 +35,7 @@ struct message {
 	uint64_t            written;      /* to `fd` */
 	int                 fd;           /* -1: none */
 	bool                in_body, eightbit;
+	bool                signs; /* a key is there for it: only then the body is hashed */
 	struct reply        refusal; /* code 0: none so far */
 	const char         *why;     /* of the refusal, for the log */
 	struct buf          why_text;
@@ -90,5 +91,11 @@ uint64_t message_held(const struct message *m); /* octets of memory */
 void message_spill(struct message *m, int fd);
 
 uint64_t message_size(const struct message *m); /* octets as stored */
+
+/*
+ * Base64 SHA-256 of the canonical body, once message_finish() has said 250; nothing where no key
+ * is there. Delivery hashes the stored body then, should there be one by the time.
+ */
+void message_hash(struct message *m, struct buf *out);
 
 #endif

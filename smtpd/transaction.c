@@ -289,7 +289,7 @@ transaction_put(struct transaction *t)
 
 	fill(t, &e, &client);
 	fill_rcpts(t, &e);
-	bodyhash_finish_text(m->hash, &bh);
+	message_hash(m, &bh);
 	e.bh = buf_str(&bh);
 	policy_pace(&t->policy, &pace);
 	e.pace = buf_str(&pace);
