@@ -24,6 +24,7 @@ struct commit {
 	pthread_mutex_t  lock; /* guards what follows */
 	pthread_cond_t   more;
 	struct list      waiting, finished;
+	bool             failed; /* a job did, and nobody has been told yet */
 	bool             stop;
 };
 
@@ -37,23 +38,31 @@ wake(const struct commit *c)
 		sched_yield();
 }
 
+/* The next job, waiting for one; NULL: there will be none. With the lock held. */
+static struct job *
+next_job(struct commit *c)
+{
+	while (!c->stop && (c->failed || list_empty(&c->waiting)))
+		pthread_cond_wait(&c->more, &c->lock);
+	return c->failed || list_empty(&c->waiting)
+	               ? NULL
+	               : CONTAINER(list_pop(&c->waiting), struct job, link);
+}
+
 static void *
 work(void *arg)
 {
 	struct commit *c = arg;
-	struct link   *k;
+	struct job    *job;
 	bool           first;
 
 	pthread_mutex_lock(&c->lock);
-	for (;;) {
-		while ((k = list_pop(&c->waiting)) == NULL && !c->stop)
-			pthread_cond_wait(&c->more, &c->lock);
-		if (k == NULL)
-			break;
+	while ((job = next_job(c)) != NULL) {
 		pthread_mutex_unlock(&c->lock);
-		job_run(CONTAINER(k, struct job, link), c->io);
+		job_run(job, c->io);
 		pthread_mutex_lock(&c->lock);
-		list_push(&c->finished, k);
+		c->failed = job->error != 0;
+		list_push(&c->finished, &job->link);
 		/* The loop empties the list whole, so one wake-up is enough for several. */
 		first = c->finished.n == 1;
 		pthread_mutex_unlock(&c->lock);
@@ -65,25 +74,42 @@ work(void *arg)
 	return NULL;
 }
 
+static struct job *
+pop_finished(struct commit *c)
+{
+	struct link *k;
+
+	pthread_mutex_lock(&c->lock);
+	k = list_pop(&c->finished);
+	pthread_mutex_unlock(&c->lock);
+	return k == NULL ? NULL : CONTAINER(k, struct job, link);
+}
+
+/* What waited for the failed job to be told, and was not withdrawn, goes on. */
+static void
+go_on(struct commit *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->failed = false;
+	pthread_mutex_unlock(&c->lock);
+	pthread_cond_signal(&c->more);
+}
+
 static void
 collect(void *arg, unsigned what)
 {
 	struct commit *c = arg;
+	struct job    *job;
 	uint64_t       count;
 
 	(void)what;
 	(void)!read(c->wake, &count, sizeof count);
-	for (;;) {
-		struct link *k;
-		struct job  *job;
+	while ((job = pop_finished(c)) != NULL) {
+		bool failed = job->error != 0;
 
-		pthread_mutex_lock(&c->lock);
-		k = list_pop(&c->finished);
-		pthread_mutex_unlock(&c->lock);
-		if (k == NULL)
-			return;
-		job = CONTAINER(k, struct job, link);
 		job->done(job);
+		if (failed)
+			go_on(c);
 	}
 }
 
@@ -134,6 +160,36 @@ commit_start(struct commit *c, struct job *job)
 	pthread_cond_signal(&c->more); /* unlocked: else it wakes only to wait for the lock */
 }
 
+bool
+commit_withdraw(struct commit *c, struct job *job)
+{
+	bool waits = false;
+
+	pthread_mutex_lock(&c->lock);
+	for (struct link *k = list_first(&c->waiting); k != NULL && !waits;
+	     k = list_next(&c->waiting, k))
+		waits = k == &job->link;
+	if (waits)
+		list_remove(&c->waiting, &job->link);
+	pthread_mutex_unlock(&c->lock);
+	return waits;
+}
+
+/* The thread has ended, with jobs behind one that failed perhaps: who started them hears of that first. */
+static void
+finish(struct commit *c)
+{
+	struct link *k;
+
+	collect(c, 0);
+	while ((k = list_pop(&c->waiting)) != NULL) {
+		struct job *job = CONTAINER(k, struct job, link);
+
+		job_run(job, c->io);
+		job->done(job);
+	}
+}
+
 void
 commit_destroy(struct commit *c)
 {
@@ -145,7 +201,7 @@ commit_destroy(struct commit *c)
 		pthread_cond_signal(&c->more);
 		pthread_mutex_unlock(&c->lock);
 		pthread_join(c->thread, NULL);
-		collect(c, 0);
+		finish(c);
 	}
 	watch_close(c->watch);
 	close(c->wake);

@@ -3,7 +3,7 @@
  * disk - what the files of the disk store share; nobody else includes this.
  *
  * store_disk.c has the operations, store_lease.c leases and settling, store_list.c listing; log.c appends
- * batches, recovery.c and hint.c read them again, reclaim.c frees old segments,
+ * batches (batch.h), recovery.c and hint.c read them again, reclaim.c frees old segments,
  * big.c keeps bodies that are too large for the log.
  */
 #ifndef QUEUE_DISK_H
@@ -11,6 +11,7 @@
 
 #include "lib/net/loop.h"
 #include "lib/util/buf.h"
+#include "queue/batch.h"
 #include "queue/commit.h"
 #include "queue/index.h"
 #include "queue/segment.h"
@@ -42,30 +43,25 @@ struct block {
 };
 
 struct log {
-	struct list     pending, running;
+	struct list     pending;
 	struct list     held; /* new messages that wait for old ones to be moved */
 	size_t          held_bytes;
 	size_t          pending_msgs, pending_bytes;
-	struct job      job;
-	struct iovec   *iov;
-	unsigned        iov_cap;
-	uint8_t        *zeros; /* a piece of them, behind batches */
-	bool            busy;
+	struct batch    batches[2];
+	struct batch   *running, *next; /* in the thread, and ready for it behind that; NULL: none */
+	uint8_t        *zeros;          /* behind batches */
 	unsigned        failures; /* batches that failed in a row */
 	int             last_error;
 	uint64_t        next_batch;
-	struct segment *active, *spare, *sealing;
+	struct segment *active, *spare;
 	struct job      make_job;
 	struct segment *making;   /* the next spare, in the hands of the thread */
 	bool            no_spare; /* it could not be had */
 	struct deferred begin;
 	struct timer   *late, *retry;
-	int64_t         begun_us; /* the running batch */
 	int64_t         late_ms;  /* how long a state waits for company */
 	int64_t         looked_ms; /* when the room on the file system was last asked for */
 	struct buf      hint; /* of the active segment */
-	uint8_t         seal[RECORD_HEAD];
-	struct iovec    seal_iov;
 };
 
 /* A live lease. */

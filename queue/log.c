@@ -4,7 +4,10 @@
  *
  * While a batch is in the thread the next one gathers; there is no other
  * delay, but for states and ends, which wait for company: twice as long as a batch
- * takes, so that they keep no disk busy, and never over LATE_MS. A batch
+ * takes, so that they keep no disk busy, and never over LATE_MS. While batches are small
+ * the next one lies ready for the thread all the time, and is taken back for each
+ * message that joins it: else the disk would rest until two processes had
+ * woken each other. Large ones gain more by the company that comes meanwhile. A batch
  * that fails is never synced again: its messages are refused, and its states go
  * to a new segment with the same batch number, together with an end for each refused
  * message, which may well be on the disk all the same.
@@ -26,13 +29,9 @@ enum {
 	LATE_BATCHES = 2,
 	LATE_RECORDS = 100,
 	LOOK_MS = 20,
-	BATCH_BYTES = 8 * 1024 * 1024,
 	ROOM_RETRY_MS = 1000,
 	BROKEN_RETRY_MS = 30000,
-	PAGE = 4096,
-	ZERO_AHEAD = 1024 * 1024,
-	ZERO_PIECE = 128 * 1024,
-	SMALL_BATCH = 128 * 1024,
+	FEW_BLOCKS = 8,
 	HINT_MAX = 16 * 1024 *
 	           1024, /* a segment with more gets no hint: it is read whole at the next start */
 };
@@ -186,7 +185,7 @@ retry(void *arg)
 static void
 begin_soon(struct disk *d)
 {
-	if (!d->log.busy && !list_empty(&d->log.pending))
+	if (!list_empty(&d->log.pending))
 		loop_defer(d->loop, &d->log.begin);
 }
 
@@ -210,82 +209,11 @@ uncount(struct log *l, const struct block *b)
 	l->pending_bytes -= b->span;
 }
 
-static void
-encode(const struct disk *d, struct block *b, uint32_t at, uint32_t batch_off)
-{
-	const struct log     *l = &d->log;
-	const struct segment *g = l->active;
-	size_t                meta = (size_t)b->r.env_len + b->r.parts_len;
-	uint32_t              body = record_inline(&b->r);
-
-	b->off = at;
-	b->r.seq = g->seq;
-	b->r.batch = l->next_batch;
-	b->r.batch_off = batch_off;
-	b->r.meta_sum = meta == 0 ? 0 : record_sum(g->salt, b->data + RECORD_HEAD, meta);
-	if ((b->r.flags & RECORD_BIG) == 0)
-		b->r.body_sum =
-			body == 0 ? 0 : record_sum(g->salt, b->data + RECORD_HEAD + meta, body);
-	record_encode(b->data, &b->r, g->salt);
-}
-
-/* Move blocks from pending to running as far as they fit; the octets they take. */
-static uint32_t
-gather(struct disk *d)
-{
-	struct log  *l = &d->log;
-	uint32_t     begin = l->active->used, at = begin;
-	struct link *k;
-
-	while ((k = list_first(&l->pending)) != NULL) {
-		struct block *b = CONTAINER(k, struct block, link);
-
-		/* The end of each segment is kept for its SEAL. */
-		if ((uint64_t)at + b->span + RECORD_HEAD > l->active->size ||
-		    (at > begin && at - begin + b->span > BATCH_BYTES))
-			break;
-		list_remove(&l->pending, k);
-		list_push(&l->running, k);
-		uncount(l, b);
-		b->r.flags &= ~(unsigned)RECORD_LAST;
-		encode(d, b, at, begin);
-		at += b->span;
-	}
-	if (at > begin) {
-		struct block *last = CONTAINER(l->running.head.prev, struct block, link);
-
-		last->r.flags |= RECORD_LAST;
-		encode(d, last, last->off, begin);
-	}
-	return at - begin;
-}
-
-/* The last record of a segment; it bears the number of the batch that did not fit. */
-static void
-add_seal(struct disk *d, struct segment *g)
-{
-	struct log   *l = &d->log;
-	struct record r = {.type = RECORD_SEAL, .flags = RECORD_LAST, .seq = g->seq};
-	struct step  *step;
-
-	r.batch = l->next_batch;
-	r.batch_off = g->used;
-	record_encode(l->seal, &r, g->salt);
-	l->seal_iov = (struct iovec){l->seal, sizeof l->seal};
-	step = job_step(&l->job, STEP_WRITE, g->fd);
-	step->at = g->used;
-	step->iov = &l->seal_iov;
-	step->n_iov = 1;
-	job_step(&l->job, STEP_SYNC, g->fd);
-	g->used += RECORD_HEAD;
-	l->sealing = g;
-}
-
 /*
  * The spare becomes the active segment. False: there is none yet, or none to be had.
  */
 static bool
-switch_segment(struct disk *d)
+switch_segment(struct disk *d, struct batch *b)
 {
 	struct log *l = &d->log;
 
@@ -295,92 +223,73 @@ switch_segment(struct disk *d)
 		return false;
 	}
 	if (l->active != NULL && !l->active->broken)
-		add_seal(d, l->active);
+		batch_seal(b, l->active);
 	l->active = l->spare;
 	l->active->first_batch = l->next_batch;
 	l->spare = NULL;
 	return true;
 }
 
-/*
- * How many zeros go behind a batch that ends at `end`. At least to the end of the
- * page, which the kernel would otherwise have to read first in a recycled file. And where the
- * blocks are allocated but were never written, each sync has to change the file system's
- * metadata, too, and takes half as long again: a small batch therefore writes a stretch
- * ahead, once for the many that follow. A large one would not get back what it costs.
- */
-static uint32_t
-zeros_behind(struct segment *g, uint32_t end, uint32_t bytes)
+/* What the batch took is not pending any more, or is again. */
+static void
+fill(struct disk *d, struct batch *b)
 {
-	uint32_t to = (end + PAGE - 1) / PAGE * PAGE;
+	struct log   *l = &d->log;
+	struct block *block;
 
-	if (end > g->written && bytes <= SMALL_BATCH)
-		to += ZERO_AHEAD;
-	if (to > g->size)
-		to = g->size;
-	if (to > g->written)
-		g->written = to;
-	return to - end;
+	batch_fill(b, &l->pending, l->active, segment_fd(&d->segments, l->active), l->zeros);
+	LIST_EACH(&b->blocks, block, struct block, link)
+		uncount(l, block);
 }
 
 static void
-add_write(struct disk *d, uint32_t bytes)
+undo(struct disk *d, struct batch *b)
 {
 	struct log   *l = &d->log;
-	uint32_t      zeros = zeros_behind(l->active, l->active->used + bytes, bytes);
-	size_t        n_iov = l->running.n + zeros / ZERO_PIECE + 1;
-	struct block *b;
-	struct step  *step;
-	unsigned      n = 0;
+	struct block *block;
 
-	if (l->iov_cap < n_iov) {
-		l->iov_cap = (unsigned)n_iov + 16;
-		l->iov = mem_resize(l->iov, l->iov_cap, sizeof *l->iov);
-	}
-	LIST_EACH(&l->running, b, struct block, link)
-		l->iov[n++] = (struct iovec){b->data, b->span};
-	for (uint32_t piece; zeros > 0; zeros -= piece) {
-		piece = zeros < ZERO_PIECE ? zeros : ZERO_PIECE;
-		l->iov[n++] = (struct iovec){l->zeros, piece};
-	}
-	step = job_step(&l->job, STEP_WRITE, segment_fd(&d->segments, l->active));
-	step->at = l->active->used;
-	step->iov = l->iov;
-	step->n_iov = n;
-	job_step(&l->job, STEP_SYNC, step->fd);
-	l->active->used += bytes;
-	l->active->last_batch = l->next_batch;
+	LIST_EACH(&b->blocks, block, struct block, link)
+		count(l, block);
+	batch_undo(b, &l->pending);
+	l->next_batch = b->number;
+}
+
+/* The one that is not in use. */
+static struct batch *
+spare_batch(struct log *l)
+{
+	struct batch *b = &l->batches[l->running == &l->batches[0]];
+
+	batch_clear(b, l->next_batch);
+	return b;
 }
 
 /* ---- the end of a batch ---- */
 
 static void
-sealed(struct disk *d)
+sealed(struct disk *d, struct segment *g)
 {
 	struct log *l = &d->log;
 
-	segment_seal(&d->segments, l->sealing);
-	hint_write(d, l->sealing, &l->hint);
+	segment_seal(&d->segments, g);
+	hint_write(d, g, &l->hint);
 	buf_free(&l->hint);
-	l->sealing = NULL;
 }
 
 static void
-succeeded(struct disk *d)
+succeeded(struct disk *d, struct batch *b)
 {
-	struct log  *l = &d->log;
 	struct link *k;
 
-	if (l->sealing != NULL)
-		sealed(d);
-	l->failures = 0;
-	l->next_batch++;
+	if (b->sealing != NULL)
+		sealed(d, b->sealing);
+	d->log.failures = 0;
 	d->n_commits++;
-	while ((k = list_pop(&l->running)) != NULL) {
-		struct block *b = CONTAINER(k, struct block, link);
+	while ((k = list_pop(&b->blocks)) != NULL) {
+		struct block *block = CONTAINER(k, struct block, link);
 
-		if (b->answered || !b->done(d, b, 0))
-			free(b);
+		if (block->answered || !block->done(d, block, 0))
+			free(block);
 	}
 }
 
@@ -429,42 +338,58 @@ refuse_pending(struct disk *d, int error)
 }
 
 static void
-failed(struct disk *d, int error)
+give_up_segment(struct disk *d, struct segment *g)
+{
+	if (g == NULL)
+		return;
+	g->broken = true;
+	segment_seal(&d->segments, g);
+}
+
+/* Its messages are refused; `again` gets what must be written elsewhere, in the old order. */
+static void
+refuse_batch(struct disk *d, struct batch *b, struct list *again)
+{
+	struct link *k;
+
+	while ((k = list_pop(&b->blocks)) != NULL) {
+		struct block *block = CONTAINER(k, struct block, link);
+
+		if (block->r.type == RECORD_MSG) {
+			list_push(again, &take_back(block->r.id)->link);
+			refuse(d, block, d->log.last_error);
+		} else {
+			list_push(again, k);
+		}
+	}
+}
+
+/* What lay ready behind it has not been begun (commit.h): it waits like all that has gathered meanwhile. */
+static void
+failed(struct disk *d, struct batch *b, int error)
 {
 	struct log  *l = &d->log;
 	struct list  again;
 	struct link *k;
 
+	if (l->next != NULL && commit_withdraw(d->commit, &l->next->job))
+		undo(d, l->next);
+	l->next = NULL;
 	list_init(&again);
+	l->next_batch = b->number;
 	l->failures++;
 	l->last_error = error;
 	log_admit(d);
 	log_error(ev("spool-write"), kv("segment", l->active != NULL ? l->active->seq : 0u),
 	          kv("msg", strerror(error)));
-	if (l->sealing != NULL) {
-		l->sealing->broken = true;
-		segment_seal(&d->segments, l->sealing);
-		l->sealing = NULL;
-	}
-	if (l->active != NULL) {
-		l->active->broken = true;
-		segment_seal(&d->segments, l->active);
-		l->active = NULL;
-	}
+	give_up_segment(d, b->sealing);
+	give_up_segment(d, l->active);
+	l->active = NULL;
 	buf_free(&l->hint);
-	while ((k = list_pop(&l->running)) != NULL) {
-		struct block *b = CONTAINER(k, struct block, link);
-
-		if (b->r.type == RECORD_MSG) {
-			list_push(&again, &take_back(b->r.id)->link);
-			refuse(d, b, error);
-		} else {
-			list_push(&again, k);
-		}
-	}
+	refuse_batch(d, b, &again);
 	if (l->failures >= 2)
 		refuse_pending(d, error);
-	/* In front of what has gathered meanwhile, in the old order. */
+	/* In front of what has gathered meanwhile. */
 	while (again.n > 0) {
 		k = again.head.prev;
 		list_remove(&again, k);
@@ -482,28 +407,50 @@ lateness(int64_t batch_us)
 	return ms < LATE_MIN_MS ? LATE_MIN_MS : ms < LATE_MS ? ms : LATE_MS;
 }
 
+/* Is there something that waits for a batch and not for company? */
+static bool
+is_wanted(const struct disk *d)
+{
+	const struct log *l = &d->log;
+
+	return l->pending_msgs > 0 || l->pending.n >= LATE_RECORDS || l->failures > 0 ||
+	       d->closed != NULL;
+}
+
+/* The one that ended makes room for the next, which the thread has perhaps begun already. */
+static void
+advance(struct log *l)
+{
+	int64_t now = time_mono_us();
+
+	l->late_ms = lateness(now - l->running->begun_us);
+	l->running = l->next;
+	l->next = NULL;
+	if (l->running != NULL)
+		l->running->begun_us = now;
+}
+
 static void
 finished(struct job *job)
 {
-	struct disk *d = job->arg;
-	struct log  *l = &d->log;
+	struct disk  *d = job->arg;
+	struct log   *l = &d->log;
+	struct batch *b = l->running;
 
-	l->busy = false;
-	l->late_ms = lateness(time_mono_us() - l->begun_us);
 	for (unsigned i = 0; i < job->n_steps; i++)
 		d->n_syncs += job->steps[i].kind == STEP_SYNC;
 	if (job->error == 0)
-		succeeded(d);
+		succeeded(d, b);
 	else
-		failed(d, job->error);
+		failed(d, b, job->error);
+	advance(l);
 	log_update_state(d);
 	put_room(d);
 	if (l->failures < 2) {
 		make_spare(d);
-		if (l->pending_msgs > 0 || l->pending.n >= LATE_RECORDS || l->failures > 0 ||
-		    d->closed != NULL)
+		if (is_wanted(d))
 			begin_soon(d);
-		else if (l->pending.n > 0 && !timer_is_set(l->late))
+		else if (l->pending.n > 0 && l->running == NULL && !timer_is_set(l->late))
 			timer_set(l->late, l->late_ms);
 	}
 	reclaim_check(d);
@@ -538,23 +485,61 @@ answer_early(struct disk *d)
 static bool
 fits(const struct log *l)
 {
-	const struct block *b = CONTAINER(list_first(&l->pending), struct block, link);
-
 	return l->active != NULL &&
-	       (uint64_t)l->active->used + b->span + RECORD_HEAD <= l->active->size;
+	       batch_fits(l->active, CONTAINER(list_first(&l->pending), struct block, link));
+}
+
+static void
+start(struct disk *d, struct batch *b)
+{
+	d->log.next_batch++;
+	b->begun_us = time_mono_us();
+	b->job.done = finished;
+	b->job.arg = d;
+	commit_start(d->commit, &b->job);
+}
+
+/*
+ * A small batch runs: what waits lies ready behind it. It may be there already, and the
+ * thread may have begun it.
+ */
+static void
+follow(struct disk *d)
+{
+	struct log *l = &d->log;
+	size_t      gathered = l->pending.n + (l->next != NULL ? l->next->blocks.n : 0);
+
+	if (l->running->blocks.n > FEW_BLOCKS || l->failures > 0 || !is_wanted(d))
+		return;
+	if (l->next != NULL) {
+		if (!commit_withdraw(d->commit, &l->next->job))
+			return;
+		undo(d, l->next);
+		l->next = NULL;
+	}
+	if (gathered > FEW_BLOCKS || !fits(l))
+		return;
+	timer_clear(l->late);
+	l->next = spare_batch(l);
+	fill(d, l->next);
+	start(d, l->next);
 }
 
 static void
 log_begin(void *arg)
 {
-	struct disk *d = arg;
-	struct log  *l = &d->log;
-	uint32_t     bytes;
+	struct disk  *d = arg;
+	struct log   *l = &d->log;
+	struct batch *b;
 
-	if (l->busy || list_empty(&l->pending))
+	if (list_empty(&l->pending))
 		return;
-	job_clear(&l->job);
-	if (!fits(l) && !switch_segment(d)) {
+	if (l->running != NULL) {
+		follow(d);
+		return;
+	}
+	b = spare_batch(l);
+	if (!fits(l) && !switch_segment(d, b)) {
 		if (l->no_spare) {
 			refuse_pending(d, l->last_error);
 			answer_early(d);
@@ -562,13 +547,9 @@ log_begin(void *arg)
 		return;
 	}
 	timer_clear(l->late);
-	bytes = gather(d);
-	add_write(d, bytes);
-	l->busy = true;
-	l->begun_us = time_mono_us();
-	l->job.done = finished;
-	l->job.arg = d;
-	commit_start(d->commit, &l->job);
+	fill(d, b);
+	l->running = b;
+	start(d, b);
 }
 
 /* A report is the end of old mail: it helps to make room. */
@@ -607,11 +588,11 @@ log_add(struct disk *d, struct block *b)
 	}
 	list_push(&l->pending, &b->link);
 	count(l, b);
-	if (l->busy || l->failures >= 2)
+	if (l->failures >= 2)
 		return;
 	if (is_urgent(b) || l->pending.n >= LATE_RECORDS || d->closed != NULL)
 		begin_soon(d);
-	else if (!timer_is_set(l->late))
+	else if (l->running == NULL && !timer_is_set(l->late))
 		timer_set(l->late, l->late_ms);
 }
 
@@ -627,7 +608,7 @@ log_idle(const struct disk *d)
 {
 	const struct log *l = &d->log;
 
-	return !l->busy && l->making == NULL && list_empty(&l->held) &&
+	return l->running == NULL && l->making == NULL && list_empty(&l->held) &&
 	       (list_empty(&l->pending) || l->failures >= 2 || l->no_spare);
 }
 
@@ -639,15 +620,12 @@ log_seal_now(struct disk *d)
 {
 	struct log *l = &d->log;
 
-	if (l->busy || l->active == NULL || l->active->used == 0 || l->failures > 0)
+	if (l->running != NULL || l->active == NULL || l->active->used == 0 || l->failures > 0)
 		return;
-	job_clear(&l->job);
-	add_seal(d, l->active);
+	l->running = spare_batch(l);
+	batch_seal(l->running, l->active);
 	l->active = NULL;
-	l->busy = true;
-	l->job.done = finished;
-	l->job.arg = d;
-	commit_start(d->commit, &l->job);
+	start(d, l->running);
 }
 
 static void
@@ -663,13 +641,14 @@ log_open(struct disk *d)
 
 	list_init(&l->pending);
 	list_init(&l->held);
-	list_init(&l->running);
+	for (size_t i = 0; i < ARRAY_LEN(l->batches); i++)
+		batch_init(&l->batches[i]);
 	l->begin = (struct deferred){.fn = log_begin, .arg = d};
 	l->late = timer_create_on(d->loop, late, d);
 	l->late_ms = LATE_MS;
 	l->retry = timer_create_on(d->loop, retry, d);
 	l->hint = BUF(HINT_MAX);
-	l->zeros = mem_zero(ZERO_PIECE);
+	l->zeros = mem_zero(BATCH_ZEROS);
 	make_spare(d);
 }
 
@@ -684,9 +663,9 @@ log_close(struct disk *d)
 	timer_destroy(l->retry);
 	while ((k = list_pop(&l->pending)) != NULL || (k = list_pop(&l->held)) != NULL)
 		free(CONTAINER(k, struct block, link));
-	job_free(&l->job);
+	for (size_t i = 0; i < ARRAY_LEN(l->batches); i++)
+		batch_free(&l->batches[i]);
 	job_free(&l->make_job);
-	free(l->iov);
 	free(l->zeros);
 	buf_free(&l->hint);
 }

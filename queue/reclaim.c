@@ -46,7 +46,7 @@ retire_dead(struct disk *d)
 	struct job     *job;
 
 	if (g == NULL || !g->sealed || g->n_live > 0 || g == d->reclaim.from ||
-	    g == d->log.sealing || d->reclaim.retiring)
+	    d->reclaim.retiring)
 		return;
 	job = disk_job(d);
 	job->done = retired;

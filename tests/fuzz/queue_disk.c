@@ -104,9 +104,12 @@ static void
 turn(void *arg)
 {
 	struct commit *c = arg;
+	size_t         n = c->waiting.n;
+	struct link   *k;
 
-	for (size_t n = c->waiting.n; n > 0; n--) {
-		struct job *job = CONTAINER(list_pop(&c->waiting), struct job, link);
+	/* A job that failed may have others withdrawn. */
+	while (n-- > 0 && (k = list_pop(&c->waiting)) != NULL) {
+		struct job *job = CONTAINER(k, struct job, link);
 
 		job_run(job, c->io);
 		job->done(job);
@@ -136,6 +139,13 @@ commit_start(struct commit *c, struct job *job)
 	list_push(&c->waiting, &job->link);
 	if (!disk.hangs)
 		loop_defer(c->loop, &c->turn);
+}
+
+bool
+commit_withdraw(struct commit *c, struct job *job)
+{
+	list_remove(&c->waiting, &job->link); /* nothing is ever begun and not ended */
+	return true;
 }
 
 void

@@ -271,7 +271,7 @@ committed(void *arg, enum store_result result, const struct store_lease *leases,
 	r->n_leases = 0;
 	for (size_t i = 0; i < n; i++)
 		keep(r, &leases[i]);
-	r->count++;
+	r->results[r->count++ % RIG_RESULTS] = result;
 	r->again += result == STORE_AGAIN;
 	r->done = true;
 }

@@ -13,7 +13,7 @@
 #include "queue/store.h"
 #include "queue/store_disk.h"
 
-enum { RIG_LEASES = 64, RIG_TEXT = 4096 };
+enum { RIG_LEASES = 64, RIG_RESULTS = 16, RIG_TEXT = 4096 };
 
 struct rig_lease {
 	uint64_t id;
@@ -57,7 +57,8 @@ struct rig {
 	struct rig_lease  leases[RIG_LEASES];
 	size_t            n_leases;
 	enum store_result result;
-	size_t            count;
+	size_t            count;               /* commits that were answered */
+	enum store_result results[RIG_RESULTS]; /* of the last so many, by `count` before each */
 	unsigned          again; /* commits that said AGAIN */
 	bool              done;
 	int               state; /* last one told, -1: none */
