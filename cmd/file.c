@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/util/fd.h"
+
 enum { CHUNK = 64 * 1024 };
 
 static bool
@@ -43,21 +45,6 @@ read_all(int fd, struct buf *out)
 			return n == 0;
 		buf_commit(out, (size_t)n);
 	}
-}
-
-static bool
-write_all(int fd, struct str text)
-{
-	while (text.n > 0) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		text = str_skip(text, (size_t)n);
-	}
-	return true;
 }
 
 bool
@@ -108,7 +95,7 @@ file_replace(const char *path, struct str text, mode_t mode, struct buf *why)
 		failed(why, "keep its owner");
 		goto out;
 	}
-	if (fchmod(fd, mode) != 0 || !write_all(fd, text) || fsync(fd) != 0 ||
+	if (fchmod(fd, mode) != 0 || !fd_write(fd, text) || fsync(fd) != 0 ||
 	    rename(buf_z(&temp), path) != 0 || !sync_folder(path)) {
 		failed(why, "write it");
 		unlink(buf_z(&temp));
@@ -134,7 +121,7 @@ file_append(const char *path, struct str text, struct buf *why)
 		return failed(why, "write to it");
 	end = lseek(fd, 0, SEEK_END);
 	ok = end >= 0 && (end == 0 || pread(fd, &last, 1, end - 1) == 1) &&
-	     (last == '\n' || write_all(fd, STR("\n"))) && write_all(fd, text) && fsync(fd) == 0;
+	     (last == '\n' || fd_write(fd, STR("\n"))) && fd_write(fd, text) && fsync(fd) == 0;
 	if (!ok)
 		failed(why, "write to it");
 	close(fd);

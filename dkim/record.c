@@ -6,8 +6,8 @@
 
 enum { KEY_MAX = 4096 };
 
-static struct str
-trim(struct str s)
+struct str
+tag_trim(struct str s)
 {
 	while (s.n > 0 && str_find(STR(" \t\r\n"), s.p[0]) >= 0)
 		s = str_skip(s, 1);
@@ -25,11 +25,11 @@ tag_next(struct str *rest, struct str *name, struct str *value)
 	do {
 		if (!str_cut(rest, ';', &piece))
 			return false;
-		piece = trim(piece);
+		piece = tag_trim(piece);
 	} while (piece.n == 0);
 	at = str_find(piece, '=');
-	*name = at < 0 ? STR_NONE : trim(str_sub(piece, 0, (size_t)at));
-	*value = at < 0 ? piece : trim(str_skip(piece, (size_t)at + 1));
+	*name = at < 0 ? STR_NONE : tag_trim(str_sub(piece, 0, (size_t)at));
+	*value = at < 0 ? piece : tag_trim(str_skip(piece, (size_t)at + 1));
 	return true;
 }
 
@@ -40,7 +40,7 @@ lists(struct str words, struct str word)
 	struct str one;
 
 	while (str_cut(&words, ':', &one))
-		if (str_eq(trim(one), word))
+		if (str_eq(tag_trim(one), word))
 			return true;
 	return false;
 }

@@ -2,6 +2,7 @@
 #include "dkim/warrant.h"
 
 #include "dkim/bodyhash.h"
+#include "dkim/record.h"
 #include "dkim/sign.h"
 #include "lib/mail/address.h"
 #include "lib/mail/header.h"
@@ -17,22 +18,6 @@ static const char *const tag_names[TAGS] = {
 	[TAG_T] = "t=", [TAG_H] = "h=", [TAG_BH] = "bh=", [TAG_B] = "b=",
 };
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct str
-trim(struct str s)
-{
-	while (s.n > 0 && is_blank(s.p[0]))
-		s = str_skip(s, 1);
-	while (s.n > 0 && is_blank(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 /* All of them, in order; b= is the last, and empty. */
 static bool
 parse_tags(struct str rest, struct str tags[TAGS])
@@ -40,7 +25,7 @@ parse_tags(struct str rest, struct str tags[TAGS])
 	for (int i = 0; i < TAGS; i++) {
 		struct str name = str_of(tag_names[i]), value;
 
-		rest = trim(rest);
+		rest = tag_trim(rest);
 		if (!str_starts(rest, name))
 			return false;
 		rest = str_skip(rest, name.n);
@@ -70,7 +55,7 @@ count_from(struct str names)
 	size_t     n = 0;
 
 	while (names.n > 0 && str_cut(&names, ':', &name))
-		n += str_ieq(trim(name), STR("from"));
+		n += str_ieq(tag_trim(name), STR("from"));
 	return n;
 }
 

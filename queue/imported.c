@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/mail/ids.h"
+#include "lib/util/fd.h"
 #include "lib/util/mem.h"
 #include "lib/util/time.h"
 
@@ -46,21 +47,6 @@ push(struct imported *p, uint64_t id)
 		p->ids = mem_resize(p->ids, p->cap, sizeof *p->ids);
 	}
 	p->ids[p->n++] = id;
-}
-
-static bool
-write_all(int fd, struct str text)
-{
-	while (text.n > 0) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		text = str_skip(text, (size_t)n);
-	}
-	return true;
 }
 
 /* The file, or the end of one that is too long; there may be none. */
@@ -134,7 +120,7 @@ replace(const struct imported *p, struct str text)
 
 	if (fd < 0)
 		return false;
-	ok = write_all(fd, text) && fsync(fd) == 0;
+	ok = fd_write(fd, text) && fsync(fd) == 0;
 	close(fd);
 	return ok && renameat(p->dirfd, file_new, p->dirfd, file) == 0 && fsync(p->dirfd) == 0;
 }
@@ -203,7 +189,7 @@ append(const struct imported *p, struct str text)
 
 	if (fd < 0)
 		return false;
-	ok = write_all(fd, text) && fsync(fd) == 0 && fsync(p->dirfd) == 0;
+	ok = fd_write(fd, text) && fsync(fd) == 0 && fsync(p->dirfd) == 0;
 	close(fd);
 	return ok;
 }

@@ -11,6 +11,7 @@
 
 #include "lib/proc/verdicts.h"
 #include "lib/util/buf.h"
+#include "lib/util/fd.h"
 
 static const char    file[] = "keys-seen", fresh[] = "keys-seen.new";
 static const int64_t week_ms = 7 * 24 * 3600 * (int64_t)1000;
@@ -80,19 +81,6 @@ keys_seen_load(struct str state, struct verdicts *v, int64_t now_ms)
 }
 
 static bool
-write_all(int fd, struct str text)
-{
-	ssize_t n = 0;
-
-	while (text.n > 0 && n >= 0) {
-		n = write(fd, text.p, text.n);
-		if (n > 0)
-			text = str_skip(text, (size_t)n);
-	}
-	return n >= 0;
-}
-
-static bool
 replace(int folder, struct str text)
 {
 	int  fd;
@@ -102,7 +90,7 @@ replace(int folder, struct str text)
 	fd = openat(folder, fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return false;
-	ok = write_all(fd, text);
+	ok = fd_write(fd, text);
 	close(fd);
 	return ok && renameat(folder, fresh, folder, file) == 0;
 }
