@@ -17,6 +17,7 @@ from collections import Counter
 
 from client import Load, subject_of
 from house import group_lives, until
+from pauses import Pauses
 from world import LOGINS, World, mx_zone
 
 ZONES = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")])}
@@ -25,7 +26,6 @@ ROLES = ("smtpd", "queue", "delivery", "keyd", "auth", "all", "supervisor")
 MAKE_COPIES = {"queue", "delivery", "all", "supervisor"}
 SESSIONS = 12
 READ_S = 1.0  # a reply that was read is in the queue's hands long before this, on a busy machine too
-BEAT_S = 0.1
 DELIVERED = re.compile(r"^ts=(\S+) .*\bev=delivered .*\bid=(\w+) ", re.M)
 RECEIVED_ID = re.compile(rb"\bid (\w+)")
 
@@ -60,32 +60,11 @@ class Arrivals:
         message.arrival.gone, message.arrival.how = time.time(), how
 
 
-class Pauses:
-    """When nothing ran here for a while, because the machine was too busy or stood still: nobody read or wrote anything then."""
-
-    def __init__(self):
-        self.list = []  # (begin, end)
-        threading.Thread(target=self.watch, daemon=True).start()
-
-    def watch(self):
-        last = time.time()
-        while True:
-            time.sleep(BEAT_S)
-            now = time.time()
-            if now - last > 2 * BEAT_S:
-                self.list.append((last + BEAT_S, now))
-            last = now
-
-    def ran(self, begin, end):
-        """Seconds between two moments, less the pauses."""
-        return end - begin - sum(max(0, min(end, b) - max(begin, a)) for a, b in list(self.list))
-
-
 class Round:
     def __init__(self, kills, seed, roles=ROLES, early=False):
         self.rng, self.roles = random.Random(seed), roles
         self.kills = []  # (when, when it was gone, whom)
-        self.arrivals, self.pauses = Arrivals(0.02), Pauses()
+        self.arrivals, self.pauses = Arrivals(0.02), Pauses(time.time)
         self.failures, self.lost = [], set()
         self.world = World(zones=ZONES, receivers={"127.0.0.2": {"data": self.arrivals.data, "after": self.arrivals.after}},
                            config="retry 1s 1s 1s\n" + LOGINS, start=False)

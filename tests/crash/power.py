@@ -12,6 +12,7 @@ import time
 import disk
 from client import Load, subject_of
 from house import BUILD
+from pauses import Pauses
 from world import World, mx_zone
 
 ZONES = {"a.example": mx_zone([(10, "mx1", "127.0.0.2")]), "b.example": mx_zone([(10, "mx1", "127.0.0.3")]),
@@ -40,7 +41,7 @@ class Run:
     """One recording and its load."""
 
     def __init__(self, file_system, seconds, seed, lie=False, messages=10 ** 9, sessions=8):
-        self.rng = random.Random(seed)
+        self.rng, self.pauses = random.Random(seed), Pauses(time.monotonic)
         self.seed, self.file_system = seed, file_system
         self.failures, self.points, self.daemons, self.again, self.checked = [], 0, 0, 0, 0
         self.world = self.recording = self.replay = self.load = None
@@ -181,7 +182,7 @@ class Run:
             subjects.add(m.subject)
             if m.delivered and m.delivered <= position:
                 self.again += 1
-                if self.replay.time_at(m.delivered) < now - DONE_S:
+                if self.pauses.ran(self.replay.time_at(m.delivered), now) > DONE_S:
                     self.fail(position, "came back", key, m.subject)
 
     def by_id(self):
