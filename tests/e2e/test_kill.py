@@ -15,7 +15,7 @@ def test_judgement_of_copies():
     """a second copy is excused by a death near it, and what passed while the machine stood still is no time"""
     def judged(died, said, pauses=(), known=None, how="next", whom="queue"):
         r = object.__new__(kill.Round)
-        r.kills, r.pauses = [(died - 0.01, died, whom)], kill.Pauses()
+        r.kills, r.pauses = [(died - 0.01, died, whom)], kill.Pauses(time.time)
         r.pauses.list = list(pauses)
         r.cut, r.untold, r.unwritten = kill.Counter(), kill.Counter(), kill.Counter()
         a, b = object.__new__(kill.Arrival), object.__new__(kill.Arrival)
