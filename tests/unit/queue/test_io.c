@@ -19,12 +19,12 @@
 enum kind { K_WRITE, K_SYNC, K_PUSH, K_SYNC_DIR, K_ALLOCATE, K_RENAME, K_UNLINK, K_READ, KINDS };
 
 /* The thread and the loop both come here; failures are planned while the thread is idle. */
-static volatile int plan[KINDS];   /* calls of that kind until failures begin; -1: never */
-static volatile int length[KINDS]; /* how many then fail */
-static volatile int plan_errno = EIO;
-static volatile int writes_ok;
-static volatile off_t pushed;
-static volatile int lost; /* a write that fails leaves nothing in the file */
+static _Atomic int plan[KINDS];   /* calls of that kind until failures begin; -1: never */
+static _Atomic int length[KINDS]; /* how many then fail */
+static _Atomic int plan_errno = EIO;
+static _Atomic int writes_ok;
+static _Atomic off_t pushed;
+static _Atomic int lost; /* a write that fails leaves nothing in the file */
 
 static int
 fails(enum kind k)
