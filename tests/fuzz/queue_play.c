@@ -172,15 +172,36 @@ smtpd_says(struct role *r, unsigned which, enum wire_id id, const void *msg)
 		(void)!fake_message_on(r->loop, (unsigned)channel, id, msg, -1);
 }
 
+/*
+ * An answer bears the number and nothing else, and a refusal may overtake the 250 of an earlier
+ * one: of several under one number nobody knows which is meant. smtpd uses none twice.
+ */
+static bool
+is_ambiguous(unsigned mail, int channel, const struct mail *m)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < FLYING; i++) {
+		struct flying *f = &model.flying[i];
+
+		if (!f->used || f->mail != mail || f->channel != channel ||
+		    (f->as.how == m->how && f->as.accepted_ms == m->accepted_ms))
+			continue;
+		f->as.unknown = found = true;
+	}
+	return found;
+}
+
 static void
 put(struct role *r, unsigned which, struct mail m, size_t more)
 {
+	int            channel = fake_channel(r->loop, ROLE_SMTPD, which / MAILS & 1);
 	struct flying *f = &model.flying[model.n_flying++ % FLYING];
 	struct buf     envelope = BUF(4096), body = BUF(SPILLED);
 
 	m.accepted_ms = time_wall_ms() - ((m.how & HOW_OLD) != 0 ? EXPIRE_MS + 1 : 0);
-	*f = (struct flying){.used = true, .mail = which % MAILS, .as = m};
-	f->channel = fake_channel(r->loop, ROLE_SMTPD, which / MAILS & 1);
+	m.unknown = is_ambiguous(which % MAILS, channel, &m);
+	*f = (struct flying){.used = true, .mail = which % MAILS, .channel = channel, .as = m};
 	add_envelope(&envelope, &m);
 	add_body(&body, &m);
 	smtpd_says(r, which, WIRE_PUT,
@@ -222,9 +243,9 @@ stored(const struct wire_stored *m, int channel)
 		f->used = false;
 		if (m->code != 250)
 			return;
-		must(!mail->acked || mail->unknown || is_over(mail) ||
+		must(!mail->acked || mail->unknown || f->as.unknown || is_over(mail) ||
 		     (mail->how == f->as.how && mail->accepted_ms == f->as.accepted_ms));
-		f->as.unknown = mail->unknown || (f->as.how & HOW_OLD) != 0;
+		f->as.unknown = f->as.unknown || mail->unknown || (f->as.how & HOW_OLD) != 0;
 		*mail = f->as;
 		mail->acked = true;
 		return;
