@@ -243,7 +243,7 @@ stored(const struct wire_stored *m, int channel)
 		f->used = false;
 		if (m->code != 250)
 			return;
-		must(!mail->acked || mail->unknown || f->as.unknown || is_over(mail) ||
+		must(!mail->acked || mail->unknown || f->as.unknown || model.forgetful || is_over(mail) ||
 		     (mail->how == f->as.how && mail->accepted_ms == f->as.accepted_ms));
 		f->as.unknown = f->as.unknown || mail->unknown || (f->as.how & HOW_OLD) != 0;
 		*mail = f->as;
@@ -470,13 +470,23 @@ end(struct loop *l)
 
 /* ---- what is left ---- */
 
+/* A number is free once its message is over: what has it next may be there, though nobody was answered. */
+static bool
+may_be_another(const struct mail *m)
+{
+	for (size_t i = 0; i < FLYING; i++)
+		if (model.flying[i].used && &model.mails[model.flying[i].mail] == m)
+			return is_over(m);
+	return false;
+}
+
 static bool
 look(void *arg UNUSED, const struct store_row *row)
 {
 	struct mail *m = row == NULL ? NULL : mail_of(row->id);
 	size_t       left = 0, expected = recipients[m == NULL ? 0 : m->how & HOW_TO].parts;
 
-	if (m == NULL || !m->acked || m->unknown)
+	if (m == NULL || !m->acked || m->unknown || may_be_another(m))
 		return row != NULL;
 	must(!row->damaged && row->size == body_size(m) && is_envelope(m, row->envelope));
 	for (size_t i = 0; i < row->n_parts; i++)
