@@ -16,8 +16,9 @@ struct dkim_record {
 bool dkim_record_parse(struct dkim_record *r, struct str txt, struct buf *why) MUST_USE;
 void dkim_record_free(struct dkim_record *r);
 
-/* The next "name=value" of a list of tags, both trimmed. False at the end; `name` is empty for what is none. */
 struct str tag_trim(struct str s); /* without folding white space at both ends */
-bool       tag_next(struct str *rest, struct str *name, struct str *value);
+
+/* The next "name=value" of a list of tags, both trimmed. False at the end; `name` is empty for what is none. */
+bool tag_next(struct str *rest, struct str *name, struct str *value);
 
 #endif

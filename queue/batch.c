@@ -39,7 +39,7 @@ batch_clear(struct batch *b, uint64_t number)
 	b->segment = b->sealing = NULL;
 }
 
-static struct step *
+static void
 add_write(struct batch *b, int fd, off_t at, struct iovec *iov, unsigned n)
 {
 	struct step *step = job_step(&b->job, STEP_WRITE, fd);
@@ -47,7 +47,6 @@ add_write(struct batch *b, int fd, off_t at, struct iovec *iov, unsigned n)
 	step->at = at;
 	step->iov = iov;
 	step->n_iov = n;
-	return step;
 }
 
 void

@@ -12,6 +12,7 @@
  * to a new segment with the same batch number, together with an end for each refused
  * message, which may well be on the disk all the same.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -372,9 +373,13 @@ failed(struct disk *d, struct batch *b, int error)
 	struct list  again;
 	struct link *k;
 
-	if (l->next != NULL && commit_withdraw(d->commit, &l->next->job))
+	if (l->next != NULL) {
+		bool in_time = commit_withdraw(d->commit, &l->next->job);
+
+		assert(in_time);
 		undo(d, l->next);
-	l->next = NULL;
+		l->next = NULL;
+	}
 	list_init(&again);
 	l->next_batch = b->number;
 	l->failures++;

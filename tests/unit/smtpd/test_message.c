@@ -194,7 +194,7 @@ headers_are_repaired_however_they_come(void **state)
 	messages_free(&ms);
 }
 
-/* The stored body is another one than what came, and only that of mail that will be signed is hashed. */
+/* The body of mail that nobody will sign is not. */
 static void
 the_body_is_hashed_for_a_key(void **state)
 {
